@@ -1,0 +1,75 @@
+"""regdna: does a DNA language model beat a CNN on regulatory data, by how much, at what cost, and what does a variant do?"""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config.yaml"
+
+
+report: "rules/captions/workflow.rst"
+
+
+include: "rules/common.smk"
+
+
+wildcard_constraints:
+    study="|".join(STUDIES),
+    dataset="|".join(DATASETS),
+    model="|".join(MODELS),
+    seed=r"\d+",
+    source="|".join(SOURCES),
+    file="|".join(re.escape(file) for file in FILES),
+    locus="|".join(LOCI.index),
+    variants="|".join(VARIANTS) or "none",
+
+
+rule all:
+    """Everything of the configured study: results, report, ledger."""
+    input:
+        every(config["study"], "sources", "windows", "train", "variants", "evaluate", "report"),
+
+
+rule sources:
+    """Every file the study reads, fetched and verified; run this where there is a network."""
+    input:
+        every(config["study"], "sources"),
+
+
+rule windows:
+    """Windows, targets and certified splits of every dataset."""
+    input:
+        every(config["study"], "windows"),
+
+
+rule train:
+    """Every model on every dataset with every seed."""
+    input:
+        every(config["study"], "train"),
+
+
+rule variants:
+    """Effects of every substitution at the loci, and of the variant sets."""
+    input:
+        every(config["study"], "variants"),
+
+
+rule evaluate:
+    """Metrics of every model and the paired comparison of all."""
+    input:
+        every(config["study"], "evaluate"),
+
+
+rule report:
+    """The report page and the ledger."""
+    input:
+        every(config["study"], "report"),
+
+
+include: "rules/sources.smk"
+include: "rules/windows.smk"
+include: "rules/train.smk"
+include: "rules/variants.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"

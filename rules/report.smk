@@ -1,0 +1,32 @@
+"""The report page. Makes results/{study}/report.html."""
+
+
+rule render_report:
+    """One self-contained page: the verdict, the tables, the figures, what it cost and how it was made."""
+    input:
+        comparison="results/{study}/comparison.parquet",
+        ledger="results/{study}/ledger.tsv",
+        metrics=lambda wildcards: [f"{path}/metrics.parquet" for path in results_of(wildcards.study)],
+        curves=lambda wildcards: [f"{path}/curves.parquet" for path in results_of(wildcards.study)],
+        splits=lambda wildcards: [f"results/{wildcards.study}/{name}/splits.json" for name in STUDIES[wildcards.study]["datasets"]],
+        effects=lambda wildcards: effects_of(wildcards.study),
+        sources="resources/sources.yaml",
+        loci="resources/loci.tsv",
+    output:
+        page=report("results/{study}/report.html", category="Results", labels={"table": "report page"}, caption="captions/report.rst"),
+    log:
+        "results/{study}/logs/render_report.log",
+    benchmark:
+        "results/{study}/benchmarks/render_report.jsonl"
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("render.py"),
+        study=lookup(within=STUDIES, dpath="{study}"),
+        name="{study}",
+    script:
+        "../workflow_scripts/render.py"

@@ -1,0 +1,48 @@
+"""Sources: every file fetched and verified, every genome indexed. Makes results/sources/{source}/..."""
+
+
+rule fetch_source:
+    """One file of a source, verified before it gets its name."""
+    input:
+        origin=origin,
+    output:
+        file="results/sources/{source}/{file}",
+    log:
+        "results/sources/logs/fetch_source/{source}.{file}.log",
+    benchmark:
+        "results/sources/benchmarks/fetch_source/{source}.{file}.jsonl"
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        code=code("fetch.py"),
+        expected=lookup(within=SOURCES, dpath="{source}/files/{file}"),
+    script:
+        "../workflow_scripts/fetch.py"
+
+
+rule index_genome:
+    """The sequence of an assembly, or of a part of it, as one array of codes."""
+    input:
+        fasta=lambda wildcards: expand("results/sources/{source}/{file}", source=wildcards.source, file=SOURCES[wildcards.source]["files"]),
+        assemblies="resources/assemblies.tsv",
+    output:
+        genome="results/sources/{source}/genome.npy",
+        index="results/sources/{source}/genome.tsv",
+    log:
+        "results/sources/logs/index_genome/{source}.log",
+    benchmark:
+        "results/sources/benchmarks/index_genome/{source}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    params:
+        code=code("index.py"),
+        assembly=lookup(within=SOURCES, dpath="{source}/assembly"),
+    script:
+        "../workflow_scripts/index.py"

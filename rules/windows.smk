@@ -1,0 +1,93 @@
+"""Windows: which pieces of sequence, with which labels, in which part. Makes results/{study}/{dataset}/..."""
+
+
+rule tile_windows:
+    """The dataset's windows in their final order, and what is known of each; not yet split."""
+    input:
+        unpack(material),
+        unpack(annotation),
+    output:
+        candidates="results/{study}/{dataset}/candidates.parquet",
+    log:
+        "results/{study}/logs/tile_windows/{dataset}.log",
+    benchmark:
+        "results/{study}/benchmarks/tile_windows/{dataset}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        code=code("tile.py"),
+        dataset=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}"),
+    script:
+        "../workflow_scripts/tile.py"
+
+
+rule unpack_sequences:
+    """The sequences of a dataset of sites, one row a window."""
+    input:
+        unpack(material),
+    output:
+        sequences="results/{study}/{dataset}/sequences.npy",
+    log:
+        "results/{study}/logs/unpack_sequences/{dataset}.log",
+    benchmark:
+        "results/{study}/benchmarks/unpack_sequences/{dataset}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        code=code("unpack.py"),
+    script:
+        "../workflow_scripts/unpack.py"
+
+
+rule label_windows:
+    """The labels of every window, eight targets a byte, and the table of targets."""
+    input:
+        unpack(interval_files),
+        candidates="results/{study}/{dataset}/candidates.parquet",
+    output:
+        targets="results/{study}/{dataset}/targets.npy",
+        table="results/{study}/{dataset}/targets.tsv",
+    log:
+        "results/{study}/logs/label_windows/{dataset}.log",
+    benchmark:
+        "results/{study}/benchmarks/label_windows/{dataset}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        code=code("label.py"),
+        dataset=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}"),
+    script:
+        "../workflow_scripts/label.py"
+
+
+rule split_windows:
+    """The part of every window, and a certificate of what the parts share."""
+    input:
+        unpack(sequence_files),
+        candidates="results/{study}/{dataset}/candidates.parquet",
+    output:
+        windows="results/{study}/{dataset}/windows.parquet",
+        splits="results/{study}/{dataset}/splits.json",
+    log:
+        "results/{study}/logs/split_windows/{dataset}.log",
+    benchmark:
+        "results/{study}/benchmarks/split_windows/{dataset}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    params:
+        code=code("split.py"),
+        dataset=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}"),
+    script:
+        "../workflow_scripts/split.py"

@@ -1,0 +1,60 @@
+"""Label every window: by the class of its site, or by the intervals that its bin lies in."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from regdna.intervals import read_bed
+from regdna.sources.sites import read_sites
+from regdna.step import InputError, run
+from regdna.store import atomic
+from regdna.targets import around, label, pack
+
+
+def main(
+    candidates: Path, targets: Path, table: Path, dataset: dict, sites: list[Path] | None = None, intervals: list[Path] | None = None
+) -> None:
+    """Write labels, bits packed along targets, to ``targets`` and what they mean to ``table``.
+
+    Raises:
+        InputError: a target has no positive window, or nothing but.
+    """
+    windows = pd.read_parquet(candidates, columns=["chrom", "start", "end"])
+    if sites:
+        labels, rows = by_site(sites)
+    else:
+        labels, rows = by_intervals(windows, dataset, intervals)
+    for row, positives in zip(rows, labels.sum(0), strict=True):
+        row["positives"] = int(positives)
+        if positives in (0, len(labels)):
+            raise InputError(f"target {row['target']}: {positives} of {len(labels)} windows are positive; choose another rule or target")
+    with atomic(targets) as temporary:
+        np.save(temporary, pack(labels))
+    with atomic(table) as temporary:
+        pd.DataFrame(rows).rename_axis("index").to_csv(temporary, sep="\t")
+
+
+def by_site(shards: list[Path]) -> tuple[np.ndarray, list[dict]]:
+    """One-hot classes of sites, bool (n, T), and the rows of the table of targets."""
+    sites, _, names = read_sites(shards)
+    rows = [{"cell_type": name, "assay": "DNase", "target": "specific DHS", "source": shards[0].parent.name} for name in names]
+    return sites["label"].to_numpy()[:, None] == np.arange(len(names)), rows
+
+
+def by_intervals(windows: pd.DataFrame, dataset: dict, files: list[Path]) -> tuple[np.ndarray, list[dict]]:
+    """Labels of the windows' central bins, bool (n, T), and the rows of the table of targets."""
+    flank = (dataset["windows"]["context"] - dataset["windows"]["bin"]) // 2
+    bins = windows.assign(start=windows["start"] + flank, end=windows["end"] - flank)
+    labels, rows = [], []
+    for (name, target), path in zip(dataset["targets"].items(), files, strict=True):
+        intervals = read_bed(path)
+        if "upstream" in target:
+            intervals = around(intervals, target["upstream"], target["downstream"])
+        labels.append(label(bins, intervals, target["rule"]))
+        rows.append({"cell_type": target["cell_type"], "assay": target["assay"], "target": name, "source": target["intervals"]})
+    return np.stack(labels, 1), rows
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,49 @@
+"""Probabilities of validation and test windows by one trained model, both strands averaged."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from regdna.models.classifier import Classifier
+from regdna.predict import predict
+from regdna.splits import digest as split_digest
+from regdna.step import InputError, run
+from regdna.store import atomic, write_json
+from regdna.windows import Sequences
+
+
+def main(
+    windows: Path,
+    splits: Path,
+    checkpoint: Path,
+    validation: Path,
+    test: Path,
+    about: Path,
+    sequences: Path | None = None,
+    genome: list[Path] | None = None,
+) -> None:
+    """Write float32 (n, T) for the windows of each part, in the windows' order, and what they belong to.
+
+    Raises:
+        InputError: the checkpoint was trained on another split of the windows.
+    """
+    frame = pd.read_parquet(windows, columns=["chrom", "start", "end", "split"])
+    classifier = Classifier(checkpoint)
+    digest = json.loads(splits.read_text())["digest"]
+    for name, other in {"checkpoint": classifier.about["split_digest"], "windows": split_digest(frame)}.items():
+        if other != digest:
+            raise InputError(f"{checkpoint}: {name} has split {other}, {splits} certifies {digest}; train on this split first")
+    codes = Sequences(frame, sequences, genome, classifier.about["length"])
+    position = ((frame["start"] + frame["end"]) / 2).to_numpy()
+    for part, path in {"validation": validation, "test": test}.items():
+        rows = np.flatnonzero(frame["split"].to_numpy() == part)
+        with atomic(path) as temporary:
+            np.save(temporary, predict(classifier, codes, rows, position[rows]))
+    kept = ("architecture", "regime", "initialisation", "seed", "targets", "labels", "length", "split_digest")
+    write_json(about, {name: classifier.about[name] for name in kept})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,53 @@
+"""What a step cost: time, memory, device, versions."""
+
+import os
+import platform
+import resource
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from regdna.store import write_json
+
+PACKAGES = ("numpy", "scikit-learn", "torch", "transformers", "tokenizers", "snakemake")
+
+
+class Ledger:
+    """Measure from construction to ``write``.
+
+    Attributes:
+        entries: what the step adds: sequences, parameters, flops, resumed_from, ...
+    """
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+        self.entries: dict = {"attempts": 1, "resumed_from": None}
+
+    def write(self, path: Path) -> None:
+        """Write ``compute.json``: seconds, bytes, device and versions beside ``entries``."""
+        cuda = _cuda()
+        content = {
+            "device": cuda["device"] if cuda else platform.processor() or platform.machine(),
+            "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "wall_seconds": round(time.perf_counter() - self._started, 3),
+            "cpu_seconds": round(sum(psutil.Process().cpu_times()[:2]), 3),
+            "gpu_seconds": round(time.perf_counter() - self._started, 3) if cuda else 0.0,
+            "peak_host_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_gpu_bytes": cuda["bytes"] if cuda else 0,
+            "job": os.environ.get("SLURM_JOB_ID"),
+            "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+            **self.entries,
+        }
+        write_json(path, content)
+
+
+def _cuda() -> dict | None:
+    """Name and peak memory of the GPU, if torch was imported by the step and sees one."""
+    import sys
+
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return {"device": torch.cuda.get_device_name(), "bytes": torch.cuda.max_memory_allocated()}

@@ -1,0 +1,60 @@
+"""A trained model as every later step sees it: log-odds of each target from codes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from regdna import models
+from regdna.alphabet import reverse_complement
+
+
+def log_odds(logits: np.ndarray, exclusive: bool) -> np.ndarray:
+    """Log-odds of each target, float64 (n, T): the logits themselves, or those of a softmax against all others."""
+    if not exclusive:
+        return logits
+    top = logits.max(1, keepdims=True)
+    weight = np.exp(logits - top)
+    others = weight.sum(1, keepdims=True) - weight
+    # Where one target takes nearly all, the difference above cancels; sum the others themselves there.
+    for row, target in np.argwhere(others < 1e-3 * weight):
+        others[row, target] = np.delete(weight[row], target).sum()
+    return logits - top - np.log(others)
+
+
+def probability(odds: np.ndarray) -> np.ndarray:
+    """The logistic function of log-odds, without overflow."""
+    half = np.exp(-np.abs(odds))
+    return np.where(odds >= 0, 1, half) / (1 + half)
+
+
+class Classifier:
+    """A checkpoint folder, opened.
+
+    Attributes:
+        about: its ``config.json``: architecture, parameters, targets, labels, length, seed, split digest.
+
+    Args:
+        folder: ``results/{study}/{dataset}/{model}/seed{seed}/checkpoint``.
+    """
+
+    def __init__(self, folder: Path):
+        self.about = json.loads((folder / "config.json").read_text())
+        if models.ARCHITECTURES[self.about["architecture"]].family == "row zero":
+            from regdna.models import linear as kind
+        else:
+            from regdna.models import network as kind
+        self._logits = kind.load(folder, self.about)
+
+    def log_odds(self, codes: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """Log-odds of each target on the strand given, float64 (n, T).
+
+        Args:
+            codes: uint8 (n, L) with L the length the model was trained on.
+            position: centre of each window on its chromosome in bp, float (n,).
+        """
+        return log_odds(self._logits(codes, position), self.about["labels"] == "exclusive")
+
+    def strands(self, codes: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """Log-odds on the strand given and on the other, float64 (2, n, T)."""
+        return np.stack([self.log_odds(codes, position), self.log_odds(reverse_complement(codes), position)])

@@ -1,0 +1,66 @@
+"""Logistic regression on standardised features: what row zero and every probe are made of."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from sklearn.linear_model import LogisticRegression
+
+from regdna import models
+
+
+def fit_logistic(features: np.ndarray, labels: np.ndarray, exclusive: bool, l2: float) -> tuple[np.ndarray, np.ndarray]:
+    """Fit by L-BFGS and give the linear map from raw features to logits.
+
+    Args:
+        features: float (n, F), training rows only: the scaler is fitted on them.
+        labels: bool (n, T).
+        exclusive: one softmax over the targets, else one sigmoid each.
+        l2: strength of the penalty, as 1/C of scikit-learn on standardised features.
+
+    Returns:
+        weight, float64 (T, F), and bias, float64 (T,), with the scaler folded in. A target with one class in training
+        gets no weight and the log-odds of its smoothed prevalence.
+    """
+    mean, scale = features.mean(0), features.std(0)
+    scale[scale == 0] = 1
+    scaled = (features - mean) / scale
+    weight, bias = np.zeros((labels.shape[1], features.shape[1])), np.zeros(labels.shape[1])
+    if exclusive:
+        classes = labels.argmax(1)
+        model = LogisticRegression(C=1 / l2, max_iter=300).fit(scaled, classes)
+        present = model.classes_
+        if len(present) == 2:  # scikit-learn gives one row for two classes
+            weight[present[1]], bias[present[1]] = model.coef_[0], model.intercept_[0]
+        else:
+            weight[present], bias[present] = model.coef_, model.intercept_
+        bias[np.setdiff1d(np.arange(len(bias)), present)] = -np.log(2 * len(labels))
+    else:
+        for target in range(labels.shape[1]):
+            positives = labels[:, target].sum()
+            if 0 < positives < len(labels):
+                model = LogisticRegression(C=1 / l2, max_iter=300).fit(scaled, labels[:, target])
+                weight[target], bias[target] = model.coef_[0], model.intercept_[0]
+            else:
+                bias[target] = np.log((positives + 0.5) / (len(labels) - positives + 0.5))
+    weight = weight / scale
+    return weight, bias - weight @ mean
+
+
+def save(folder: Path, about: dict, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Write a checkpoint: ``config.json`` and ``model.safetensors`` with weight (T, F) and bias (T,)."""
+    save_file({"weight": np.ascontiguousarray(weight), "bias": bias}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+
+
+def load(folder: Path, about: dict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A function from codes, uint8 (n, L), and positions, float (n,) in bp, to logits, float64 (n, T)."""
+    tensors = load_file(folder / "model.safetensors")
+    features = models.module(about["architecture"]).features
+
+    def logits(codes: np.ndarray, position: np.ndarray) -> np.ndarray:
+        return features(codes, position, about["parameters"]) @ tensors["weight"].T + tensors["bias"]
+
+    return logits

@@ -1,0 +1,103 @@
+"""What the code says, as a digest: the basis on which a step is run again or not."""
+
+import ast
+import functools
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+PACKAGE = "regdna"
+ASSUMPTION = re.compile(r"#\s*ASSUME:\s*(.+)")
+
+
+def code_digest(script: Path, extra: Iterable[str] = ()) -> str:
+    """sha256 (16 hex digits) of a script and of every local module that it imports, directly or not.
+
+    Comments, docstrings, blank lines and layout do not count, so an edit of those, a ``touch`` or a git checkout changes
+    nothing; a changed statement anywhere in the closure does. A module named in a string and imported at run time (an
+    architecture) is followed only if it is given in ``extra``.
+
+    Args:
+        script: a Python file; the package ``regdna`` is looked for beside it.
+        extra: further modules to follow, as dotted names.
+    """
+    root = script.resolve().parent
+    parts = [(script.name, _statements(script))]
+    parts += [(name, _statements(path)) for name, path in sorted(closure(script, extra).items())]
+    text = "\0".join(f"{name}\0{body}" for name, body in parts)
+    text += "\0".join(_template(path) for path in templates(root, [name for name, _ in parts]))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def closure(script: Path, extra: Iterable[str] = ()) -> dict[str, Path]:
+    """The local modules that ``script`` imports, directly or not: dotted name to file."""
+    root = script.resolve().parent
+    found: dict[str, Path] = {}
+    waiting = [*_imports(script.resolve()), *extra]
+    while waiting:
+        name = waiting.pop()
+        path = _file(root, name)
+        if path is None or name in found:
+            continue
+        found[name] = path
+        waiting += _imports(path)
+        if "." in name:
+            waiting.append(name.rpartition(".")[0])
+    return found
+
+
+def assumptions(folder: Path) -> list[tuple[str, str]]:
+    """Every ``ASSUME:`` line below ``folder`` as (file name relative to it, text), in order."""
+    rows = []
+    for path in sorted(folder.rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        rows += [(path.relative_to(folder).as_posix(), match[1].strip()) for match in ASSUMPTION.finditer(text)]
+    return rows
+
+
+def templates(root: Path, modules: Iterable[str]) -> list[Path]:
+    """The page templates, if the page is among ``modules``; they are part of what it says, as are all assumptions."""
+    folder = root / PACKAGE / "templates"
+    return sorted(folder.iterdir()) if f"{PACKAGE}.page" in modules else []
+
+
+@functools.cache
+def _parsed(path: Path, modified: int, size: int) -> tuple[tuple[str, ...], str]:
+    """The package modules (or names that may be modules) that a file imports, and its statements without docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(node, body[0]):
+            body[:] = body[1:] or [ast.Pass()]
+    return tuple(name for name in names if name.split(".")[0] == PACKAGE), ast.unparse(tree)
+
+
+def _imports(path: Path) -> tuple[str, ...]:
+    return _parsed(path, path.stat().st_mtime_ns, path.stat().st_size)[0]
+
+
+def _statements(path: Path) -> str:
+    return _parsed(path, path.stat().st_mtime_ns, path.stat().st_size)[1]
+
+
+def _template(path: Path) -> str:
+    return f"{path.name}\0{path.read_text(encoding='utf-8')}"
+
+
+def _is_docstring(node: ast.AST, first: ast.stmt) -> bool:
+    owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return isinstance(node, owners) and isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+
+
+def _file(root: Path, name: str) -> Path | None:
+    path = root.joinpath(*name.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None

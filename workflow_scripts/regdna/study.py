@@ -1,0 +1,292 @@
+"""Studies: read from YAML, validated, completed with defaults and cross-checked before any job starts."""
+
+import copy
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+import jsonschema
+import pandas as pd
+import yaml
+
+from regdna.step import InputError
+
+RESERVED_NAMES = ("sources", "store", "logs")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice; plain YAML keeps the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise InputError(f"{self.name}: line {key.start_mark.line + 1}: key {key.value!r} is given twice; keep one")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> dict:
+    """The mapping in a YAML file.
+
+    Raises:
+        InputError: it is absent, is not YAML, repeats a key, or is no mapping.
+    """
+    try:
+        with open(path, encoding="utf-8") as handle:
+            content = yaml.load(handle, _Loader)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise InputError(f"{path}: {line}not YAML ({getattr(error, 'problem', error)}); mend it") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no keys; write `key: value` lines")
+    return content
+
+
+def validate(content: dict, schema: dict, name: str) -> dict:
+    """Content checked against a JSON schema and completed with its defaults, as a new dictionary.
+
+    Args:
+        name: file to name in messages.
+
+    Raises:
+        InputError: one line that names the file, the key, what is wrong and the nearest valid key.
+    """
+    content = copy.deepcopy(content)
+    _fill(content, schema, schema)
+    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(content))
+    if errors:
+        raise InputError(f"{name}: {_explain(min(errors, key=lambda error: (-len(error.absolute_path), str(error.path))))}")
+    return content
+
+
+def _resolve(part: dict, root: dict) -> dict:
+    while "$ref" in part:
+        found = root
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        part = {**found, **{key: value for key, value in part.items() if key != "$ref"}}
+    return part
+
+
+def _fill(content: object, schema: dict, root: dict) -> None:
+    schema = _resolve(schema, root)
+    if not isinstance(content, dict):
+        return
+    for key, part in schema.get("properties", {}).items():
+        part = _resolve(part, root)
+        if key not in content and "default" in part:
+            content[key] = copy.deepcopy(part["default"])
+        if key in content:
+            _fill(content[key], part, root)
+    others = schema.get("additionalProperties")
+    if isinstance(others, dict):
+        for key in content:
+            if key not in schema.get("properties", {}):
+                _fill(content[key], others, root)
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    where = ".".join(str(part) for part in error.absolute_path) or "top level"
+    if error.validator == "additionalProperties":
+        known = list(error.schema["properties"])
+        key = next(key for key in error.instance if key not in known)
+        near = difflib.get_close_matches(str(key), known, n=1, cutoff=0)
+        prefix = "" if where == "top level" else f"{where}."
+        return f"{prefix}{key}: unknown key; did you mean {near[0]!r}?"
+    if error.validator == "required":
+        key = next(key for key in error.validator_value if key not in error.instance)
+        return f"{where}: {key!r} is missing; add it"
+    if error.validator == "enum":
+        near = difflib.get_close_matches(str(error.instance), [str(one) for one in error.validator_value], n=1, cutoff=0)
+        return f"{where}: {error.instance!r} is none of {', '.join(map(str, error.validator_value))}; did you mean {near[0]!r}?"
+    if error.validator == "type":
+        return f"{where}: {error.instance!r} is not of type {error.validator_value}; write one"
+    if error.validator == "pattern" or "pattern" in str(error.schema_path):
+        return f"{where}: {error.instance!r} may hold only small letters, digits and hyphens; rename it"
+    return f"{where}: {error.message}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`` ; did you mean ...?`` with the nearest known name, or nothing if there is none."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def complete_models(study: dict, architectures: dict, name: str) -> dict:
+    """Give every model its architecture's parameters and the study's training settings, and check both.
+
+    Args:
+        study: a validated study.
+        architectures: name to an object with parameters, regimes and family.
+        name: file to name in messages.
+
+    Raises:
+        InputError: an unknown architecture, parameter or setting, one of the wrong type, or a regime that it has not.
+    """
+    study = copy.deepcopy(study)
+    for model, entry in study["models"].items():
+        key = f"{name}: models.{model}"
+        if entry["architecture"] not in architectures:
+            raise InputError(f"{key}.architecture: {entry['architecture']!r} is not known{nearest(entry['architecture'], architectures)}")
+        known = architectures[entry["architecture"]]
+        if entry["regime"] not in known.regimes:
+            raise InputError(f"{key}.regime: {entry['architecture']} has {', '.join(known.regimes)}, not {entry['regime']}")
+        entry["parameters"] = _override(known.parameters, entry["parameters"], f"{key}.parameters")
+        entry["training"] = _override(study["training"], entry["training"], f"{key}.training")
+        # Row zero draws no random numbers: further seeds would repeat the first.
+        entry["seeds"] = study["seeds"][:1] if known.family == "row zero" else list(study["seeds"])
+        for dataset in entry["datasets"]:
+            if dataset not in study["datasets"]:
+                raise InputError(f"{key}.datasets: {dataset!r} is not a dataset of the study{nearest(dataset, study['datasets'])}")
+        entry["datasets"] = entry["datasets"] or list(study["datasets"])
+    return study
+
+
+def _override(defaults: dict, given: dict, key: str) -> dict:
+    for name, value in given.items():
+        if name not in defaults:
+            raise InputError(f"{key}.{name}: unknown key{nearest(name, defaults)}")
+        wanted = type(defaults[name])
+        fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
+        if not fits or (isinstance(value, bool) and wanted is not bool):
+            raise InputError(f"{key}.{name}: {value!r} is not of type {wanted.__name__}; write one")
+    return {**defaults, **given}
+
+
+def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: pd.DataFrame, name: str) -> None:
+    """Checks that need more than one key or more than one file.
+
+    Args:
+        study: a validated study.
+        sources: content of ``resources/sources.yaml``.
+        assemblies: assembly, chrom, length.
+        loci: locus, assembly, chrom, start, end; indexed by locus.
+        name: file to name in messages.
+
+    Raises:
+        InputError: one line on the first thing that does not fit.
+    """
+    for dataset, entry in study["datasets"].items():
+        key = f"{name}: datasets.{dataset}"
+        lengths = assemblies[assemblies["assembly"] == entry["assembly"]].set_index("chrom")["length"]
+        if ("sites" in entry) == ("genome" in entry):
+            raise InputError(f"{key}: give either 'sites' or 'genome'")
+        if "genome" in entry and not ("windows" in entry and "targets" in entry):
+            raise InputError(f"{key}: a dataset with 'genome' needs 'windows' and 'targets'")
+        _check_sources(entry, sources, key)
+        _check_split(entry["split"], lengths, f"{key}.split")
+        _check_targets(entry.get("targets", {}), f"{key}.targets")
+        length = _check_windows(entry, sources, key)
+        for model, one in study["models"].items():
+            if dataset in one["datasets"] and one["context"] > length:
+                raise InputError(
+                    f"{name}: models.{model}.context: {one['context']} bp, but windows of {dataset} have {length}; shorten it"
+                )
+        for locus in entry["loci"]:
+            _check_locus(locus, loci, entry, lengths, length, sources, f"{key}.loci")
+        if entry["variants"] and "genome" not in entry:
+            raise InputError(f"{key}.variants: variants need 'genome'; a dataset of sites has no flanks to fill from")
+
+
+def _check_sources(entry: dict, sources: dict, key: str) -> None:
+    for use in ("sites", "genome"):
+        if use in entry and entry[use] not in sources:
+            raise InputError(f"{key}.{use}: {entry[use]!r} is not in resources/sources.yaml{nearest(entry[use], sources)}")
+    files = [("tss", entry["tss"])] if "tss" in entry else []
+    files += [(f"targets.{target}.intervals", one["intervals"]) for target, one in entry.get("targets", {}).items()]
+    files += [(f"variants.{variants}", one) for variants, one in entry["variants"].items()]
+    for where, path in files:
+        source, _, file = path.partition("/")
+        if source not in sources:
+            raise InputError(f"{key}.{where}: source {source!r} is not in resources/sources.yaml{nearest(source, sources)}")
+        if file not in sources[source]["files"]:
+            raise InputError(f"{key}.{where}: source {source} has no file {file!r}{nearest(file, sources[source]['files'])}")
+    for where, source in [(use, entry[use]) for use in ("sites", "genome") if use in entry] + [(a, b.partition("/")[0]) for a, b in files]:
+        if sources[source]["assembly"] != entry["assembly"]:
+            raise InputError(
+                f"{key}.{where}: source {source} is {sources[source]['assembly']}, the dataset {entry['assembly']}; never mix them"
+            )
+
+
+def _check_split(split: dict, lengths: pd.Series, key: str) -> None:
+    parts = {part: split[part] for part in ("test", "validation")}
+    if split["rule"] == "chromosomes":
+        for part, chosen in parts.items():
+            if not isinstance(chosen, list) or not chosen or not all(isinstance(one, str) for one in chosen):
+                raise InputError(f"{key}.{part}: list chromosomes, such as [chr1]")
+            for chrom in chosen:
+                if chrom not in lengths.index:
+                    raise InputError(f"{key}.{part}: {chrom!r} is not a chromosome of the assembly{nearest(chrom, lengths.index)}")
+        both = sorted(set(parts["test"]) & set(parts["validation"]))
+        if both:
+            raise InputError(f"{key}: {', '.join(both)} in both test and validation; keep each chromosome in one part")
+    else:
+        for part, chosen in parts.items():
+            if not isinstance(chosen, int) or isinstance(chosen, bool) or chosen < 1:
+                raise InputError(f"{key}.{part}: give a number of blocks, at least 1")
+        if "block" not in split:
+            raise InputError(f"{key}: 'block' is missing; give its length in bp")
+
+
+def _check_targets(targets: dict, key: str) -> None:
+    for target, one in targets.items():
+        if ("upstream" in one) != ("downstream" in one):
+            raise InputError(f"{key}.{target}: give both 'upstream' and 'downstream', or neither")
+        if "upstream" in one and one["upstream"] + one["downstream"] == 0:
+            raise InputError(f"{key}.{target}: 'upstream' and 'downstream' are both 0; make one larger")
+
+
+def _check_windows(entry: dict, sources: dict, key: str) -> int:
+    if "sites" in entry:
+        return int(sources[entry["sites"]]["length"])
+    windows = entry["windows"]
+    if windows["context"] < windows["bin"] or (windows["context"] - windows["bin"]) % 2:
+        raise InputError(f"{key}.windows: context {windows['context']} must be bin {windows['bin']} plus equal flanks on both sides")
+    if entry["split"]["rule"] == "blocks" and entry["split"]["gap"] < windows["context"]:
+        raise InputError(f"{key}.split.gap: {entry['split']['gap']} bp is less than one window ({windows['context']}); widen it")
+    return int(windows["context"])
+
+
+def _check_locus(locus: str, loci: pd.DataFrame, entry: dict, lengths: pd.Series, length: int, sources: dict, key: str) -> None:
+    if locus not in loci.index:
+        raise InputError(f"{key}: {locus!r} is not in resources/loci.tsv{nearest(locus, loci.index)}")
+    row = loci.loc[locus]
+    place = f"{row.chrom}:{row.start}-{row.end}"
+    if row.assembly != entry["assembly"]:
+        raise InputError(f"{key}: {locus} is on {row.assembly}, the dataset on {entry['assembly']}; never mix them")
+    if row.chrom not in lengths.index or not 0 <= row.start < row.end <= lengths[row.chrom]:
+        raise InputError(f"{key}: {locus} at {place} lies outside {entry['assembly']}; mend resources/loci.tsv")
+    if row.end - row.start > length:
+        raise InputError(f"{key}: {locus} at {place} is longer than a window ({length} bp); shorten it")
+    regions = sources[entry.get("genome") or entry["sites"]].get("regions")
+    flank = (length - (row.end - row.start)) // 2 + 1 if "genome" in entry else 0
+    held = regions is None or any(
+        chrom == row.chrom and first + flank <= row.start and row.end + flank <= last for chrom, first, last in regions
+    )
+    if not held:
+        raise InputError(f"{key}: {locus} at {place}, with its window, lies outside what source {entry['genome']} holds; choose another")
+
+
+def read_studies(
+    folder: Path, chosen: str, schema: dict, architectures: dict, sources: dict, assemblies: pd.DataFrame, loci: pd.DataFrame
+) -> dict[str, dict]:
+    """Every study in a folder by name: read, validated, completed, cross-checked.
+
+    Raises:
+        InputError: the first thing wrong with any of them, or ``chosen`` is none of them.
+    """
+    paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if chosen not in paths:
+        raise InputError(f"config: study {chosen!r} is not in {folder}{nearest(chosen, paths)}")
+    studies = {}
+    for name, path in paths.items():
+        if name in RESERVED_NAMES:
+            raise InputError(f"{path}: a study may not be called {name!r}, which is a folder of results; rename it")
+        study = complete_models(validate(read_yaml(path), schema, str(path)), architectures, str(path))
+        check_datasets(study, sources, assemblies, loci, str(path))
+        studies[name] = study
+    return studies

@@ -1,0 +1,67 @@
+"""After a kill: end what is left of this folder's run, unlock it, and go on.
+
+    python workflow_scripts/resume.py [--profile P] [target ...]
+
+The one script here that no rule runs (`make resume` does). A master that was killed leaves jobs behind which go on
+writing; they are asked to stop (training has saved its last epoch), their leases are cleared, the folder is unlocked
+and Snakemake is started again with what was given.
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+PATIENCE_SECONDS = 30
+
+
+def main(arguments: list[str]) -> int:
+    """End leftovers, unlock, run Snakemake with ``arguments``; gives its exit code."""
+    here = Path.cwd()
+    masters, leftovers = processes(here)
+    if masters:
+        pids = ", ".join(str(one.pid) for one in masters)
+        print(f"regdna: a run is going on here (process {pids}); stop it first, or wait for it", file=sys.stderr)
+        return 1
+    stop(leftovers)
+    for lease in here.glob("results/**/*.lease"):
+        lease.unlink(missing_ok=True)
+    snakemake = [sys.executable, "-m", "snakemake"]
+    subprocess.run([*snakemake, "--unlock"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.run([*snakemake, *arguments]).returncode
+
+
+def processes(here: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:
+    """Snakemake masters that run in ``here``, and job processes that a dead master left behind."""
+    mine = {psutil.Process().pid, *(parent.pid for parent in psutil.Process().parents())}
+    masters, jobs = [], []
+    for process in psutil.process_iter():
+        try:
+            if process.pid in mine or Path(process.cwd()) != here or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            command = process.cmdline()
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+        if any(".snakemake/scripts/" in part for part in command) or "--mode" in command:
+            jobs.append(process)
+        elif any(Path(part).name == "snakemake" for part in command[:3]):
+            masters.append(process)
+    return masters, jobs
+
+
+def stop(leftovers: list[psutil.Process]) -> None:
+    """Ask processes to end, wait, and kill those that do not."""
+    for process in leftovers:
+        print(f"ending process {process.pid}, left over from a killed run", file=sys.stderr)
+        process.terminate()
+    _, stubborn = psutil.wait_procs(leftovers, timeout=PATIENCE_SECONDS)
+    for process in stubborn:
+        process.kill()
+    psutil.wait_procs(stubborn, timeout=PATIENCE_SECONDS)
+    time.sleep(0.1)  # children of the ended processes are reaped
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""Train one model on one dataset with one seed, resuming where a killed attempt stopped."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from regdna import models, train
+from regdna.ledger import Ledger
+from regdna.step import InputError, run
+from regdna.store import Lease, atomic_folder
+from regdna.targets import Targets
+from regdna.windows import Sequences
+
+
+def main(
+    windows: Path,
+    splits: Path,
+    targets: Path,
+    table: Path,
+    checkpoint: Path,
+    compute: Path,
+    entry: dict,
+    labels: str,
+    model: str,
+    seed: int,
+    store: Path,
+    code: str = "",
+    sequences: Path | None = None,
+    genome: list[Path] | None = None,
+    threads: int = 1,
+) -> None:
+    """Write a checkpoint folder and what it cost.
+
+    Args:
+        entry: the model's entry in the study: architecture, parameters, regime, context, training.
+        labels: ``exclusive`` or ``multilabel``.
+        store: folder of training states; one that fits code, entry, data and seed is continued.
+        code: digest of the code, from the rule.
+    """
+    ledger = Ledger()
+    frame = pd.read_parquet(windows, columns=["chrom", "start", "end", "split"])
+    digest = json.loads(splits.read_text())["digest"]
+    data = train.Data(Sequences(frame, sequences, genome, entry["context"] or None), Targets(targets, table), frame, labels == "exclusive")
+    about = {
+        "architecture": entry["architecture"],
+        "parameters": entry["parameters"],
+        "regime": entry["regime"],
+        "initialisation": entry["initialisation"],
+        "model": model,
+        "seed": seed,
+        "length": data.sequences.length,
+        "labels": labels,
+        "targets": data.targets.names,
+        "split_digest": digest,
+        "batch_size": entry["training"]["batch_size"],
+    }
+    family = models.ARCHITECTURES[entry["architecture"]].family
+    identity = json.dumps([code, about, entry["training"], hashlib.sha256(targets.read_bytes()).hexdigest(), threads], sort_keys=True)
+    state = store / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    with Lease(state / "lease"), atomic_folder(checkpoint) as folder:
+        try:
+            if family == "row zero":
+                cost = train.fit_features(about, data, folder)
+            elif entry["regime"] == "probe":
+                set_threads(threads)
+                cost = train.fit_probe(about, data, folder)
+            else:
+                set_threads(threads)
+                cost = train.fit_network(about, data, folder, entry["training"], state / "state.pt")
+        except ValueError as error:  # sizes that do not fit the windows
+            raise InputError(f"models.{model}: {error}") from error
+    ledger.entries.update(cost, model=model, seed=seed, family=family, split_digest=digest)
+    ledger.write(compute)
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def set_threads(threads: int) -> None:
+    """Have torch use as many threads as the job was given; the order of sums, and so the last bit, depends on it."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+if __name__ == "__main__":
+    run(main)
