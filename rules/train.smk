@@ -25,7 +25,7 @@ rule train_model:
         gpu=gpus,
     params:
         code=model_code("train.py"),
-        entry=lookup(within=STUDIES, dpath="{study}/models/{model}"),
+        entry=recipe,
         labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
         store="results/store",
     script:

@@ -19,7 +19,8 @@ rule tile_windows:
         runtime=60,
     params:
         code=code("tile.py"),
-        dataset=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}"),
+        windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows", default=None),
+        block=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/block"),
     script:
         "../workflow_scripts/tile.py"
 
@@ -64,7 +65,8 @@ rule label_windows:
         runtime=60,
     params:
         code=code("label.py"),
-        dataset=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}"),
+        windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows", default=None),
+        definitions=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/targets", default=None),
     script:
         "../workflow_scripts/label.py"
 
@@ -88,6 +90,7 @@ rule split_windows:
         runtime=60,
     params:
         code=code("split.py"),
-        dataset=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}"),
+        rule=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/split"),
+        training_sites=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/training_sites"),
     script:
         "../workflow_scripts/split.py"

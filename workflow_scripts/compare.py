@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from regdna.assess import MEAN
 from regdna.step import InputError, run
 from regdna.store import atomic
 from regdna.verdict import judge
-
-MEAN = -1
 
 
 def main(metrics: list[Path], replicates: list[Path], comparison: Path, margin: float = 0.01) -> None:
@@ -43,8 +42,8 @@ COLUMNS = ["dataset", "model", "against", "metric", "target", "name", "differenc
 def pair(dataset: str, one: pd.DataFrame, mine: dict, other: pd.DataFrame, theirs: dict, margin: float) -> list[dict]:
     """Rows of one model against another: every metric and target, and the mean over targets."""
     keys = ["metric", "target"]
-    wanted = "part == 'test' and seed == @MEAN"
-    both = one.query(wanted).merge(other.query(wanted), on=keys, suffixes=("", "_other"), validate="one_to_one")
+    one, other = (table[(table["part"] == "test") & (table["seed"] == MEAN)] for table in (one, other))
+    both = one.merge(other, on=keys, suffixes=("", "_other"), validate="one_to_one")
     rows = []
     for row in both.itertuples():
         if row.verdict == "undefined":

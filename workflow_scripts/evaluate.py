@@ -5,18 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_curve, roc_curve
 
-from regdna.bootstrap import draw_counts, interval, replicate, too_small
-from regdna.intervals import count_separate
-from regdna.metrics import METRICS
+from regdna.assess import add_intervals, curve_points, describe, points, resample
 from regdna.splits import digest as split_digest
 from regdna.step import InputError, run
 from regdna.store import atomic
 from regdna.targets import Targets
-
-MEAN = -1  # as target: mean over targets; as seed: mean over seeds
-POINTS = 150
 
 
 def main(
@@ -82,105 +76,6 @@ def load(path: Path, rows: int, targets: int) -> np.ndarray:
     if not np.isfinite(values).all():
         raise InputError(f"{path}: holds {int((~np.isfinite(values)).sum())} values that are not numbers; train again with a lower rate")
     return values
-
-
-def describe(frame: pd.DataFrame, labels: np.ndarray, targets: Targets) -> list[dict]:
-    """What stands beside a target's result: name, group, counts, prevalence, blocks, independent positives."""
-    facts = []
-    for target, row in enumerate(targets.table.itertuples()):
-        mine = frame[labels[:, target]]
-        facts.append({
-            "target": target, "name": targets.names[target], "group": row.assay, "n": len(frame), "positives": len(mine),
-            "prevalence": len(mine) / len(frame), "blocks": int(frame["block"].nunique()),
-            "independent_positives": count_separate(mine["chrom"], mine["start"], mine["end"]),
-        })  # fmt: skip
-    return facts
-
-
-def judgeable(fact: dict) -> str:
-    """Empty, or why a target's result carries no interval."""
-    if fact["positives"] in (0, fact["n"]):
-        return "undefined"
-    return "too small to judge" if too_small(fact["blocks"], fact["independent_positives"]) else ""
-
-
-def points(part: str, scores: np.ndarray, labels: np.ndarray, facts: list[dict], seeds: list[int]) -> list[dict]:
-    """Point values of every metric, target and seed, and their means over targets and seeds."""
-    rows = []
-    for metric, function in METRICS.items():
-        values = np.array([[function(labels[:, target], one[:, target]) for target in range(labels.shape[1])] for one in scores])
-        defined = ~np.isnan(values).any(0)
-        mean = values[:, defined].mean(1) if defined.any() else np.full(len(seeds), np.nan)
-        overall = whole(facts, defined)
-        for fact, column in [*zip(facts, values.T, strict=True), (overall, mean)]:
-            for seed, value in [*zip(seeds, column, strict=True), (MEAN, column.mean())]:
-                rows.append(
-                    {"part": part, "metric": metric, "seed": seed, **fact, "value": value, "verdict": fact.get("verdict", judgeable(fact))}
-                )
-    out = pd.DataFrame(rows)
-    average = out["metric"] == "average_precision"
-    out["lift"] = np.where(average, out["value"] / out["prevalence"], np.nan)
-    return out.to_dict("records")
-
-
-def whole(facts: list[dict], defined: np.ndarray) -> dict:
-    """The facts of the mean over targets: as weak as the weakest of those that are defined."""
-    used = [fact for fact, good in zip(facts, defined, strict=True) if good]
-    weakest = "undefined" if not used else next((judgeable(fact) for fact in used if judgeable(fact)), "")
-    return {
-        "target": MEAN,
-        "name": f"mean of {len(used)} targets",
-        "group": "all",
-        "n": facts[0]["n"],
-        "positives": sum(fact["positives"] for fact in used),
-        "prevalence": float(np.mean([fact["prevalence"] for fact in used])) if used else np.nan,
-        "blocks": facts[0]["blocks"],
-        "independent_positives": min((fact["independent_positives"] for fact in used), default=0),
-        "verdict": weakest,
-    }
-
-
-def resample(
-    frame: pd.DataFrame, labels: np.ndarray, scores: np.ndarray, facts: list[dict], digest: str, count: int
-) -> dict[str, np.ndarray]:
-    """Replicates of each metric, float64 (count, T + 1), averaged over seeds; the last column is the mean over targets."""
-    block, names = pd.factorize(frame["block"])
-    counts = draw_counts(len(names), count, digest)
-    out = {metric: np.full((count, labels.shape[1] + 1), np.nan) for metric in METRICS}
-    for target, fact in enumerate(facts):
-        if judgeable(fact) == "undefined":
-            continue
-        each = np.array([replicate(labels[:, target], one[:, target].astype(np.float64), block, counts) for one in scores])
-        for at, metric in enumerate(("auroc", "average_precision")):
-            out[metric][:, target] = each[:, at].mean(0)
-    defined = [target for target, fact in enumerate(facts) if judgeable(fact) != "undefined"]
-    for metric in METRICS:
-        if defined:
-            out[metric][:, -1] = out[metric][:, defined].mean(1)
-    return out
-
-
-def add_intervals(result: pd.DataFrame, drawn: dict[str, np.ndarray]) -> None:
-    """Add low and high (95 %) to the rows of the test part that are means over seeds and large enough to judge."""
-    result["low"] = result["high"] = np.nan
-    wanted = (result["part"] == "test") & (result["seed"] == MEAN) & (result["verdict"] == "")
-    for row in result.index[wanted]:
-        result.loc[row, ["low", "high"]] = interval(drawn[result.at[row, "metric"]][:, result.at[row, "target"]])
-
-
-def curve_points(labels: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
-    """ROC and precision-recall curves of every target of the first seed, thinned to at most 150 points each."""
-    parts = []
-    for target in range(labels.shape[1]):
-        if labels[:, target].all() or not labels[:, target].any():
-            continue
-        fpr, tpr, _ = roc_curve(labels[:, target], scores[:, target])
-        precision, recall, _ = precision_recall_curve(labels[:, target], scores[:, target])
-        for curve, x, y in (("roc", fpr, tpr), ("pr", recall[::-1], precision[::-1])):
-            # Even steps along x: even steps along the points would miss the steep start.
-            keep = np.unique(np.r_[0, np.searchsorted(x, np.linspace(0, 1, POINTS)).clip(max=len(x) - 1)])
-            parts.append(pd.DataFrame({"target": target, "curve": curve, "x": x[keep], "y": y[keep]}))
-    return pd.concat(parts, ignore_index=True)
 
 
 if __name__ == "__main__":

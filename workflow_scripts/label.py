@@ -13,18 +13,27 @@ from regdna.targets import around, label, pack
 
 
 def main(
-    candidates: Path, targets: Path, table: Path, dataset: dict, sites: list[Path] | None = None, intervals: list[Path] | None = None
+    candidates: Path,
+    targets: Path,
+    table: Path,
+    windows: dict | None = None,
+    definitions: dict | None = None,
+    sites: list[Path] | None = None,
+    intervals: list[Path] | None = None,
 ) -> None:
     """Write labels, bits packed along targets, to ``targets`` and what they mean to ``table``.
+
+    Args:
+        windows: for a genome: bin and context.
+        definitions: for a genome: each target's rule, upstream, downstream, cell_type and assay.
+        sites: shards of packed sites; either these or ``intervals``.
+        intervals: BED files in the order of ``definitions``.
 
     Raises:
         InputError: a target has no positive window, or nothing but.
     """
-    windows = pd.read_parquet(candidates, columns=["chrom", "start", "end"])
-    if sites:
-        labels, rows = by_site(sites)
-    else:
-        labels, rows = by_intervals(windows, dataset, intervals)
+    frame = pd.read_parquet(candidates, columns=["chrom", "start", "end"])
+    labels, rows = by_site(sites) if sites else by_intervals(frame, windows, definitions, intervals)
     for row, positives in zip(rows, labels.sum(0), strict=True):
         row["positives"] = int(positives)
         if positives in (0, len(labels)):
@@ -42,16 +51,16 @@ def by_site(shards: list[Path]) -> tuple[np.ndarray, list[dict]]:
     return sites["label"].to_numpy()[:, None] == np.arange(len(names)), rows
 
 
-def by_intervals(windows: pd.DataFrame, dataset: dict, files: list[Path]) -> tuple[np.ndarray, list[dict]]:
+def by_intervals(frame: pd.DataFrame, windows: dict, definitions: dict, files: list[Path]) -> tuple[np.ndarray, list[dict]]:
     """Labels of the windows' central bins, bool (n, T), and the rows of the table of targets."""
-    flank = (dataset["windows"]["context"] - dataset["windows"]["bin"]) // 2
-    bins = windows.assign(start=windows["start"] + flank, end=windows["end"] - flank)
+    flank = (windows["context"] - windows["bin"]) // 2
+    bins = frame.assign(start=frame["start"] + flank, end=frame["end"] - flank)
     labels, rows = [], []
-    for (name, target), path in zip(dataset["targets"].items(), files, strict=True):
-        intervals = read_bed(path)
+    for (name, target), path in zip(definitions.items(), files, strict=True):
+        found = read_bed(path)
         if "upstream" in target:
-            intervals = around(intervals, target["upstream"], target["downstream"])
-        labels.append(label(bins, intervals, target["rule"]))
+            found = around(found, target["upstream"], target["downstream"])
+        labels.append(label(bins, found, target["rule"]))
         rows.append({"cell_type": target["cell_type"], "assay": target["assay"], "target": name, "source": target["intervals"]})
     return np.stack(labels, 1), rows
 

@@ -1,7 +1,118 @@
-"""Stub."""
+"""Render the report of a study: one self-contained page, from tables and arrays that other steps wrote."""
+
+import json
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from regdna.step import run
-def main(comparison: Path, ledger: Path, metrics: list[Path], curves: list[Path], splits: list[Path], sources: Path, loci: Path, page: Path, study: dict, name: str, effects: list[Path] | None = None) -> None:
-    page.write_text("x")
+
+import numpy as np
+import pandas as pd
+
+import regdna
+from regdna import page as pages
+from regdna.provenance import assumptions
+from regdna.step import InputError, run
+from regdna.store import write_text
+from regdna.study import read_yaml
+
+PACKAGES = ("numpy", "pandas", "pyarrow", "scikit-learn", "numba", "torch", "snakemake", "matplotlib", "logomaker", "jinja2")
+
+
+def main(
+    comparison: Path,
+    ledger: Path,
+    metrics: list[Path],
+    curves: list[Path],
+    splits: list[Path],
+    sources: Path,
+    loci: Path,
+    page: Path,
+    study: dict,
+    name: str,
+    effects: list[Path] | None = None,
+) -> None:
+    """Write the report of a study to ``page`` (HTML).
+
+    Args:
+        metrics, curves: of every dataset and model, as ``results/{study}/{dataset}/{model}/...``.
+        splits: certificates of every dataset.
+        effects: mutagenesis (npz) and variant scores (parquet) of the models that have some.
+        study: the validated study.
+        name: its id.
+
+    Raises:
+        InputError: a file lacks what the page shows, or results belong to different splits.
+    """
+    certificates = {path.parts[-2]: json.loads(path.read_text()) for path in splits}
+    results = pages.Results(
+        study=study,
+        name=name,
+        root=comparison.parent.as_posix(),
+        scores=pd.concat([read_scores(path, certificates) for path in metrics], ignore_index=True),
+        comparison=read_table(comparison, {"dataset", "model", "against", "metric", "target", "difference", "low", "high", "verdict"}),
+        ledger=pd.read_csv(ledger, sep="\t"),
+        curves=pd.concat([pd.read_parquet(path).assign(dataset=path.parts[-3]) for path in curves], ignore_index=True),
+        certificates=certificates,
+        loci=[read_locus(path) for path in effects or [] if path.suffix == ".npz"],
+        variants=[read_variants(path) for path in effects or [] if path.suffix == ".parquet"],
+        places=pd.read_csv(loci, sep="\t", index_col="locus"),
+        sources=read_yaml(sources),
+        assumptions=assumptions(Path(regdna.__file__).parent),
+        versions=installed(),
+    )
+    write_text(page, pages.render(results))
+
+
+def read_table(path: Path, columns: set[str]) -> pd.DataFrame:
+    """A parquet table that has ``columns``.
+
+    Raises:
+        InputError: it lacks one.
+    """
+    table = pd.read_parquet(path)
+    missing = sorted(columns - set(table.columns))
+    if missing:
+        raise InputError(f"{path}: column {', '.join(missing)} is missing; make it again: snakemake --force {path}")
+    return table
+
+
+def read_scores(path: Path, certificates: dict[str, dict]) -> pd.DataFrame:
+    """Metrics of one model on one dataset, with columns for the dataset and how the model was initialised.
+
+    Raises:
+        InputError: they belong to another split than the certificate.
+    """
+    table = read_table(path, {"model", "part", "metric", "seed", "target", "value", "low", "high", "verdict"})
+    dataset = path.parts[-3]
+    mine, certified = table.attrs["split_digest"], certificates[dataset]["digest"]
+    if mine != certified:
+        raise InputError(f"{path}: belongs to split {mine}, splits.json certifies {certified}; evaluate again")
+    return table.assign(dataset=dataset, initialisation=table.attrs["initialisation"], replicates=table.attrs["replicates"])
+
+
+def read_locus(path: Path) -> pages.Locus:
+    """Effects of one model at one locus."""
+    with np.load(path) as arrays:
+        about = json.loads(str(arrays["about"]))
+        values = {key: arrays[key] for key in ("effect", "spread", "reference", "codes")}
+    return pages.Locus(dataset=path.parts[-4], model=path.parts[-3], path=path.as_posix(), about=about, **values)
+
+
+def read_variants(path: Path) -> pages.Variants:
+    """Scores of one model for one set of variants."""
+    table = read_table(path, {"chrom", "position", "id", "ref", "alt", "target", "name", "diff", "logit", "deepsea_effect"})
+    return pages.Variants(dataset=path.parts[-4], model=path.parts[-3], name=path.stem, path=path.as_posix(), table=table, about=table.attrs)
+
+
+def installed() -> dict[str, str]:
+    """Version of each package that made the results or the page, where it is installed here."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
 if __name__ == "__main__":
     run(main)

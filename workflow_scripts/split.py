@@ -12,21 +12,30 @@ from regdna.windows import Sequences
 
 
 def main(
-    candidates: Path, windows: Path, splits: Path, dataset: dict, sequences: Path | None = None, genome: list[Path] | None = None
+    candidates: Path,
+    windows: Path,
+    splits: Path,
+    rule: dict,
+    training_sites: int = 0,
+    sequences: Path | None = None,
+    genome: list[Path] | None = None,
 ) -> None:
     """Write the windows with their part to ``windows`` and the certificate to ``splits``.
+
+    Args:
+        rule: the split as the study says it: rule, test, validation, gap, seed, block.
+        training_sites: training windows to keep, drawn at random; 0 keeps all.
 
     Raises:
         InputError: a part is empty, or windows of different parts overlap or are closer than the gap.
     """
     table = pd.read_parquet(candidates)
-    rule = dataset["split"]
     if rule["rule"] == "chromosomes":
         part = rules.by_chromosomes(table, rule["test"], rule["validation"])
     else:
         part = rules.by_blocks(table, rule["block"], rule["test"], rule["validation"], rule["seed"])
     part = rules.open_gap(table, part, rule["gap"])
-    table.insert(3, "split", leave_out(part, dataset["training_sites"], rule["seed"]))
+    table.insert(3, "split", leave_out(part, training_sites, rule["seed"]))
     for name in rules.PARTS:
         if not (table["split"] == name).any():
             raise InputError(f"split: no window is in {name}; choose other chromosomes, more blocks or a smaller gap")

@@ -14,17 +14,29 @@ from regdna.windows import Sequences, describe, tile
 
 
 def main(
-    candidates: Path, dataset: dict, sites: list[Path] | None = None, genome: list[Path] | None = None, tss: Path | None = None
+    candidates: Path,
+    block: int,
+    windows: dict | None = None,
+    sites: list[Path] | None = None,
+    genome: list[Path] | None = None,
+    tss: Path | None = None,
 ) -> None:
-    """Write chrom, start, end and what is known of each window to ``candidates``; windows with too much N are left out."""
+    """Write chrom, start, end and what is known of each window to ``candidates``; windows with too much N are left out.
+
+    Args:
+        block: size in bp of the stretches that the bootstrap draws.
+        windows: for a genome: bin, context and max_n_fraction.
+        sites: shards of packed sites; either these or ``genome``.
+        genome: codes and index of a genome.
+        tss: BED of transcription start sites.
+    """
     if sites:
-        table, codes, _ = read_sites(sites)
-        table, sequences, most = table[["chrom", "start", "end"]], codes, 1.0
+        table, sequences, _ = read_sites(sites)
+        table, most = table[["chrom", "start", "end"]], 1.0
     else:
-        settings = dataset["windows"]
-        table = bins(Genome(*genome), settings["bin"], settings["context"])
-        sequences, most = Sequences(table, genome=genome), settings["max_n_fraction"]
-    table = describe(table, sequences, read_bed(tss) if tss else None, dataset["block"])
+        table = bins(Genome(*genome), windows["bin"], windows["context"])
+        sequences, most = Sequences(table, genome=genome), windows["max_n_fraction"]
+    table = describe(table, sequences, read_bed(tss) if tss else None, block)
     table = table[table["n_fraction"] <= most].reset_index(drop=True)
     if table.empty:
         raise InputError("no window is left; widen the regions or raise windows.max_n_fraction")

@@ -6,6 +6,6 @@ Floors, lowest first; a module imports only from modules named before it (``test
 2. sequence: alphabet, genome, intervals, windows, targets, splits, haplotypes, tokenisers, metrics, sources/
 3. models: models/ and what they are made of
 4. doing: train, predict, mutagenesis, variants
-5. judging: bootstrap, verdict
+5. judging: bootstrap, assess, verdict
 6. showing: plots, tracks, page
 """

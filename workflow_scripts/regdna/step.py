@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import logging
+import re
 import sys
 import time
 import traceback
@@ -135,20 +136,32 @@ def _wants_path(hint: object) -> bool:
 
 def _command_line(main: Callable[..., None]) -> dict:
     """Parse ``sys.argv`` by the signature of ``main``: one option per argument, its type from the annotation."""
-    document = inspect.getdoc(sys.modules[main.__module__]) if main.__module__ in sys.modules else None
-    parser = argparse.ArgumentParser(description=document, formatter_class=argparse.RawDescriptionHelpFormatter)
+    module = inspect.getdoc(sys.modules[main.__module__]) or ""
+    summary, meanings = _read_docstring(inspect.getdoc(main) or "")
+    parser = argparse.ArgumentParser(description=f"{module}\n\n{summary}", formatter_class=argparse.RawDescriptionHelpFormatter)
     hints = typing.get_type_hints(main)
     for name, one in inspect.signature(main).parameters.items():
-        options = _option(hints.get(name, str))
-        if one.default is one.empty:
-            options["required"] = True
-            options["help"] = "required"
-        else:
-            options["default"] = one.default
-            options["help"] = f"default: {one.default}"
-        options["metavar"] = getattr(hints.get(name), "__name__", "VALUE").upper()
-        parser.add_argument("--" + name.replace("_", "-"), **options)
+        needed = one.default is one.empty
+        meaning = [meanings[name]] if name in meanings else []
+        state = "required" if needed else "optional" if one.default in (None, "") else f"default: {one.default}"
+        parser.add_argument(
+            "--" + name.replace("_", "-"),
+            required=needed,
+            default=None if needed else one.default,
+            help="; ".join([*meaning, state]).replace("%", "%%"),
+            **_option(hints.get(name, str)),
+        )
     return vars(parser.parse_args())
+
+
+def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
+    """What a docstring says before its sections, and the meaning of each argument in its ``Args:``."""
+    summary = re.split(r"^(?:Args|Returns|Raises):$", text, maxsplit=1, flags=re.MULTILINE)[0].strip()
+    section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", text, flags=re.MULTILINE | re.DOTALL)
+    meanings = {}
+    for names, meaning in re.findall(r"^    (\w[\w, ]*): (.*(?:\n {8}.*)*)", section[1] if section else "", flags=re.MULTILINE):
+        meanings |= dict.fromkeys(names.split(", "), " ".join(meaning.split()).rstrip("."))
+    return summary, meanings
 
 
 def _option(hint: object) -> dict:
@@ -156,10 +169,10 @@ def _option(hint: object) -> dict:
     if origin in (typing.Union, types.UnionType):
         return _option(next(part for part in parts if part is not type(None)))
     if origin is list:
-        return {"type": parts[0], "nargs": "+"}
+        return {**_option(parts[0]), "nargs": "+"}
     if hint is dict or origin is dict:
-        return {"type": _yaml}
-    return {"type": _boolean if hint is bool else hint}
+        return {"type": _yaml, "metavar": "YAML"}
+    return {"type": _boolean if hint is bool else hint, "metavar": hint.__name__.upper()}
 
 
 def _yaml(text: str) -> dict:

@@ -1,0 +1,108 @@
+"""The figures of the page with their captions, from the tables and arrays of the results."""
+
+import numpy as np
+import pandas as pd
+
+from regdna import plots
+from regdna.page.results import Locus, Results, Variants
+from regdna.page.text import figure, number, remake
+
+SHOWN_CURVES = 8
+
+
+def looks(results: Results) -> dict[str, plots.Series]:
+    """The look of every model of the study."""
+    return plots.series({model: (results.family(model), results.label(model)) for model in results.study["models"]})
+
+
+def metrics_of(results: Results, dataset: str, file: str) -> str:
+    """The command that makes a file of every model of a dataset."""
+    return remake([f"{results.root}/{dataset}/{model}/{file}" for model in results.models(dataset)])
+
+
+def forest(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
+    """Mean AUROC of every model with its interval."""
+    rows = results.mean(dataset).sort_values("value", ascending=False, kind="stable").reset_index()
+    beat = chosen.get("cnn")
+    line = float(rows.set_index("model").at[beat, "value"]) if beat else None
+    judged = np.isfinite(rows["low"]).any()
+    means = (
+        f"bars are 95 % intervals from {rows['replicates'].iloc[0]:,} resamples of whole blocks of the test part" if judged
+        else "hollow dots carry no interval: the test part is too small to give one"
+    )  # fmt: skip
+    caption = f"Mean AUROC over targets and seeds; {means}.{' Dashed: the CNN to beat, ' + beat + '.' if beat else ''}"
+    alt = "Mean AUROC of each model: " + ", ".join(f"{row.model} {number(row.value)}" for row in rows.itertuples())
+    svg = plots.forest(rows, looks(results), line, name=f"forest-{dataset}", alt=alt)
+    return figure(svg, caption, metrics_of(results, dataset, "metrics.parquet"))
+
+
+def curves(results: Results, dataset: str) -> list[dict]:
+    """ROC and precision-recall curves of each target."""
+    targets = results.largest_targets(dataset, SHOWN_CURVES)
+    points = results.curves[results.curves["dataset"] == dataset]
+    mine = {model: look for model, look in looks(results).items() if model in results.models(dataset)}
+    cut = results.cut(dataset, len(targets))
+    out = []
+    for kind, title, chance in (("roc", "ROC", "a coin"), ("pr", "Precision-recall", "the prevalence, which a coin would reach")):
+        alt = f"{title} curves of {', '.join(mine)} for {', '.join(targets['name'])}"
+        svg = plots.curves(points, kind, targets, mine, name=f"{kind}-{dataset}", alt=alt)
+        caption = f"{title} curves on the test part, one panel a target{cut}, first seed of each model, thinned to 150 points. Dashed: {chance}."
+        out.append(figure(svg, caption, metrics_of(results, dataset, "curves.parquet")))
+    return out
+
+
+def locus(results: Results, some: list[Locus]) -> dict:
+    """Logo and heat map of all models at one locus, for the target that they think likeliest there."""
+    about = some[0].about
+    target = int(np.argmax(np.mean([one.reference for one in some], 0)))
+    name = about["targets"][target]
+    look = looks(results)
+    shown = [(look[one.model], one.effect[:, :, target]) for one in some]
+    place = f"{about['chrom']}:{about['start'] + 1:,}–{about['end']:,}"
+    caption = (
+        f"Target: {name}, the likeliest here by the models' mean log-odds. Letters: minus the mean effect of a base's three substitutions, "
+        f"so tall letters are bases that raise the output. Below: effect of each substitution in log-odds, mutant minus reference, strands averaged; "
+        f"blue lowers, orange raises, grey dots mark the reference. Each model has its own scale. {' '.join(spread(one, target) for one in some)}"
+    )
+    alt = f"Effects of all substitutions at {place} on {name} by {', '.join(one.model for one in some)}"
+    svg = plots.locus(shown, some[0].codes, about["start"], about["chrom"], name=f"locus-{some[0].dataset}-{about['locus']}", alt=alt)
+    return figure(svg, caption, remake([one.path for one in some]))
+
+
+def spread(one: Locus, target: int) -> str:
+    """How far the seeds of a model agree at a locus, in one sentence."""
+    if len(one.about["seeds"]) < 2:
+        return f"{one.model}: one seed, no spread."
+    substituted = one.effect[:, :, target] != 0
+    middle = float(np.nanmedian(one.spread[:, :, target][substituted])) if substituted.any() else float("nan")
+    largest = float(np.nanmax(np.abs(one.effect[:, :, target])))
+    return f"{one.model}: mean of {len(one.about['seeds'])} seeds, median sd over seeds {number(middle)}, largest effect {number(largest)}."
+
+
+def variants(results: Results, some: list[Variants]) -> dict:
+    """How large the effects of a set of variants are by each model."""
+    sizes = {}
+    for one in some:
+        largest = one.table.assign(size=one.table["logit"].abs()).groupby(["chrom", "position", "ref", "alt"], sort=False)["size"].max()
+        sizes[one.model] = largest.to_numpy()
+    medians = ", ".join(f"{model} {number(float(np.median(values)))}" for model, values in sizes.items() if len(values))
+    caption = f"Share of the variants in {some[0].name} with an effect of at least x, in log-odds at the most affected target. Medians: {medians}."
+    alt = f"Distribution of |logit| over variants; medians: {medians}"
+    svg = plots.effect_sizes(sizes, looks(results), name=f"variants-{some[0].dataset}-{some[0].name}", alt=alt)
+    return figure(svg, caption, remake([one.path for one in some]), wide=False)
+
+
+def cost(results: Results) -> dict:
+    """Skill against training time over all datasets."""
+    parts, titles = [], {}
+    for dataset, entry in results.study["datasets"].items():
+        rows = results.mean(dataset).reset_index()[["dataset", "model", "value", "low", "high"]]
+        parts.append(rows.assign(seconds=[results.seconds(dataset, model) for model in rows["model"]]))
+        titles[dataset] = entry["title"]
+    rows = pd.concat(parts, ignore_index=True)
+    alt = "Mean AUROC against training seconds: " + ", ".join(
+        f"{row.dataset} {row.model} {number(row.value)} at {row.seconds:.3g} s" for row in rows.itertuples()
+    )
+    caption = "Mean AUROC against the wall time of training one seed (log scale; start-up included). Bars: 95 % intervals; hollow: too small to judge."
+    paths = [f"{results.root}/comparison.parquet", f"{results.root}/ledger.tsv"]
+    return figure(plots.cost(rows, looks(results), titles, name="cost", alt=alt), caption, f"snakemake {' '.join(paths)}")

@@ -1,0 +1,105 @@
+"""What the page is made from, and the few questions that all of its parts ask of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from regdna.models import ARCHITECTURES
+
+MEAN = -1  # as target: mean over targets; as seed: mean over seeds
+
+
+@dataclass(frozen=True)
+class Locus:
+    """Effects of one model at one locus: arrays as ``mutagenise`` writes them, and where they lie."""
+
+    dataset: str
+    model: str
+    path: str
+    about: dict
+    effect: np.ndarray
+    spread: np.ndarray
+    reference: np.ndarray
+    codes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Scores of one model for one set of variants: a row a variant and target, and the table's metadata."""
+
+    dataset: str
+    model: str
+    name: str
+    path: str
+    table: pd.DataFrame
+    about: dict
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that the page is made from.
+
+    Attributes:
+        root: folder of the study's results, as targets name it.
+        scores: rows of every metrics.parquet, with dataset, initialisation and replicates.
+        comparison, ledger, curves: the tables of those names; curves with dataset.
+        certificates: splits.json by dataset.
+        places: loci.tsv by locus.
+        assumptions: file and text of every assumption in the code.
+        versions: package to version.
+    """
+
+    study: dict
+    name: str
+    root: str
+    scores: pd.DataFrame
+    comparison: pd.DataFrame
+    ledger: pd.DataFrame
+    curves: pd.DataFrame
+    certificates: dict[str, dict]
+    loci: list[Locus]
+    variants: list[Variants]
+    places: pd.DataFrame
+    sources: dict
+    assumptions: list[tuple[str, str]]
+    versions: dict[str, str]
+
+    def family(self, model: str) -> str:
+        """Family of a model: row zero, cnn or transformer."""
+        return ARCHITECTURES[self.study["models"][model]["architecture"]].family
+
+    def weights(self, model: str) -> str:
+        """Where a model's weights start, in words; a random start is never called anything else."""
+        if self.family(model) == "row zero":
+            return "fitted, none to start from"
+        if self.study["models"][model]["initialisation"] == "random":
+            return "random weights, no pretraining"
+        return "published weights"
+
+    def label(self, model: str) -> str:
+        """A model's id for figures, with its random start beside it."""
+        return f"{model} · random weights" if self.weights(model).startswith("random") else model
+
+    def models(self, dataset: str) -> list[str]:
+        """Models of a dataset in the study's order."""
+        return [model for model, entry in self.study["models"].items() if dataset in entry["datasets"]]
+
+    def mean(self, dataset: str, metric: str = "auroc", part: str = "test") -> pd.DataFrame:
+        """Rows of the mean over targets and seeds, one a model, by model."""
+        at = self.scores.query("dataset == @dataset and metric == @metric and part == @part and target == @MEAN and seed == @MEAN")
+        return at.set_index("model")
+
+    def seconds(self, dataset: str, model: str) -> float:
+        """Wall seconds that training took, mean over seeds."""
+        return float(self.ledger.query("dataset == @dataset and model == @model")["wall_seconds"].mean())
+
+    def largest_targets(self, dataset: str, most: int) -> pd.DataFrame:
+        """The targets with most positives, at most ``most``, in their own order: target, name, prevalence."""
+        rows = self.scores.query("dataset == @dataset and part == 'test' and target != @MEAN").drop_duplicates("target")
+        return rows.nlargest(most, "positives").sort_values("target")[["target", "name", "prevalence"]]
+
+    def cut(self, dataset: str, shown: int) -> str:
+        """What to say where only some targets are shown."""
+        count = self.scores.query("dataset == @dataset and target != @MEAN")["target"].nunique()
+        return f"; the {shown} of {count} targets with most positives" if shown < count else ""

@@ -1,0 +1,132 @@
+"""The tables of the page, from the tables of the results."""
+
+import numpy as np
+import pandas as pd
+
+from regdna.page.answer import KINDS
+from regdna.page.results import MEAN, Results, Variants
+from regdna.page.text import DASH, between, cell, number, remake, table, words
+
+SHOWN_TARGETS, SHOWN_VARIANTS = 24, 10
+LONGEST_ALLELE = 12
+
+
+def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
+    """One row a model: skill with interval, seeds, cost, size."""
+    mean, validation, precision = results.mean(dataset), results.mean(dataset, part="validation"), results.mean(dataset, "average_precision")
+    seeds = results.scores.query("dataset == @dataset and metric == 'auroc' and part == 'test' and target == @MEAN and seed != @MEAN")
+    rows = []
+    for model in mean.sort_values("value", ascending=False, kind="stable").index:
+        one, ap, entry = mean.loc[model], precision.loc[model], results.study["models"][model]
+        each = seeds[seeds["model"] == model]["value"]
+        cost = results.ledger.query("dataset == @dataset and model == @model")
+        shown = f"{number(one.value)}{between(one.low, one.high)}{' ' + one.verdict if one.verdict else ''}"
+        spread = f"sd {number(each.std(ddof=1), 4)}" if len(each) > 1 else "one seed"
+        rows.append([
+            words(model, "best of its family on validation" if model in chosen.values() else ""),
+            words(KINDS[results.family(model)]), words(entry["regime"]), words(results.weights(model)),
+            cell(one.value, shown), {**cell(each.mean(), ", ".join(number(value) for value in each)), "detail": spread},
+            cell(validation.at[model, "value"]), cell(ap.value, f"{number(ap.value)}{between(ap.low, ap.high)}"),
+            cell(ap.prevalence), cell(ap.lift, digits=2), cell(results.seconds(dataset, model), digits=1),
+            memory(cost), cell(float(cost["parameters"].max()), digits=0),
+        ])  # fmt: skip
+    columns = ["model", "family", "regime", "weights at the start", "mean AUROC [95 %]", "AUROC by seed", "AUROC, validation", "mean AP [95 %]",
+               "prevalence", "lift", "training, s", "peak memory, MB", "parameters"]  # fmt: skip
+    paths = [f"{results.root}/{dataset}/{model}/metrics.parquet" for model in results.models(dataset)]
+    return table("Leaderboard, test part, mean over targets and seeds", columns, rows, f"{remake(paths)} {results.root}/ledger.tsv")
+
+
+def memory(cost: pd.DataFrame) -> dict:
+    """Peak memory of a model's runs in MB: of the host, and of the GPU where one was used."""
+    host, gpu = float(cost["peak_host_bytes"].max()) / 1e6, float(cost["peak_gpu_bytes"].max()) / 1e6
+    return {**cell(host, digits=0), "detail": f"GPU {number(gpu, 0)}" if gpu > 0 else ""}
+
+
+def per_target(results: Results, dataset: str) -> dict:
+    """One row a target and model."""
+    shown = results.largest_targets(dataset, SHOWN_TARGETS)
+    at = results.scores.query("dataset == @dataset and part == 'test' and seed == @MEAN").set_index(["metric", "target", "model"])
+    rows = []
+    for target in shown.itertuples():
+        for model in results.models(dataset):
+            one, ap = at.loc["auroc", target.target, model], at.loc["average_precision", target.target, model]
+            state = f" {one.verdict}" if one.verdict else ""
+            skill = "undefined" if one.verdict == "undefined" else f"{number(one.value)}{between(one.low, one.high)}{state}"
+            rows.append([
+                words(target.name), words(results.label(model)), cell(one.value, skill), cell(ap.value, f"{number(ap.value)}{between(ap.low, ap.high)}"),
+                cell(ap.prevalence), cell(ap.lift, digits=2), cell(float(one.positives), digits=0), cell(float(one.independent_positives), digits=0),
+                cell(float(one.blocks), digits=0),
+            ])  # fmt: skip
+    columns = ["target", "model", "AUROC [95 %]", "AP [95 %]", "prevalence", "lift", "positives", "independent positives", "blocks"]
+    paths = [f"{results.root}/{dataset}/{model}/metrics.parquet" for model in results.models(dataset)]
+    return table(f"Each target, test part, mean over seeds{results.cut(dataset, len(shown))}", columns, rows, remake(paths))
+
+
+def differences(results: Results, dataset: str) -> dict:
+    """One row a pair of models, the one with the higher mean AUROC first."""
+    order = list(results.mean(dataset).sort_values("value", ascending=False, kind="stable").index)
+    at = results.comparison.query("dataset == @dataset and target == @MEAN").set_index(["metric", "model", "against"])
+    rows = []
+    for first, model in enumerate(order):
+        for against in order[first + 1 :]:
+            row = [words(results.label(model)), words(results.label(against))]
+            for metric in ("auroc", "average_precision"):
+                if (metric, model, against) not in at.index:
+                    row += [cell(np.nan, "undefined"), words("undefined")]
+                    continue
+                one = at.loc[metric, model, against]
+                row += [cell(one.difference, f"{number(one.difference, 3, True)}{between(one.low, one.high, True)}"), words(one.verdict)]
+                if metric == "auroc":
+                    row.append(cell(one.smallest_detectable))
+            rows.append(row)
+    columns = ["model", "against", "AUROC difference [95 %]", "verdict on AUROC", "smallest detectable", "AP difference [95 %]", "verdict on AP"]
+    return table("Paired differences of the means over targets, same resamples", columns, rows, f"snakemake {results.root}/comparison.parquet")
+
+
+def costs(results: Results) -> dict:
+    """One row a run of the ledger."""
+    rows = []
+    for run in results.ledger.itertuples():
+        rows.append([
+            words(run.dataset), words(results.label(run.model)), cell(float(run.seed), digits=0), words(run.device), cell(run.wall_seconds, digits=1),
+            cell(run.cpu_seconds, digits=1), cell(run.gpu_seconds, digits=1), cell(run.peak_host_bytes / 1e6, digits=0),
+            cell(float(run.parameters), f"{run.parameters:,.0f}"), cell(float(run.sequences), f"{run.sequences:,.0f}"),
+            cell(float(run.epochs), digits=0), cell(float(run.flops), f"{run.flops:.2g}" if np.isfinite(run.flops) else DASH),
+            cell(float(run.attempts), digits=0),
+        ])  # fmt: skip
+    columns = ["dataset", "model", "seed", "device", "wall, s", "CPU, s", "GPU, s", "peak host memory, MB", "parameters", "sequences seen", "epochs",
+               "FLOPs, estimate", "attempts"]  # fmt: skip
+    return table("Every training run", columns, rows, f"snakemake {results.root}/ledger.tsv")
+
+
+def variant_counts(results: Results, some: list[Variants]) -> dict:
+    """One row a model and set: how many were scored, and how many left out for which reason."""
+    reasons = list(dict.fromkeys(reason for one in some for reason in one.about["left_out"]))
+    rows = []
+    for one in some:
+        scored = len(one.table) // max(one.table["target"].nunique(), 1)
+        out = [cell(float(one.about["left_out"].get(reason, 0)), digits=0) for reason in reasons]
+        rows.append([words(results.label(one.model)), words(one.name), cell(float(scored), f"{scored:,}"), *out])
+    columns = ["model", "variants", "scored", *(f"left out: {reason}" for reason in reasons)]
+    return table("Variants scored and left out", columns, rows, remake([one.path for one in some]))
+
+
+def top_variants(results: Results, some: list[Variants]) -> dict:
+    """The variants with the largest ``deepsea_effect`` of each model and set, each once, at its most affected target."""
+    rows = []
+    for one in some:
+        ordered = one.table.sort_values("deepsea_effect", ascending=False, kind="stable")
+        for row in ordered.drop_duplicates(["chrom", "position", "ref", "alt"]).head(SHOWN_VARIANTS).itertuples():
+            rows.append([
+                words(results.label(one.model)), words(row.id), cell(float(row.position), f"{row.chrom}:{row.position + 1:,}"),
+                words(f"{allele(row.ref)} → {allele(row.alt)}"), words(row.name), cell(row.diff), cell(row.logit), cell(row.logit_spread),
+                cell(row.deepsea_effect, digits=4),
+            ])  # fmt: skip
+    columns = ["model", "id", "position (1-based)", "change", "target", "diff", "logit", "sd of logit over seeds", "deepsea_effect"]
+    caption = f"The {SHOWN_VARIANTS} variants with the largest deepsea_effect of each model, each at its most affected target"
+    return table(caption, columns, rows, remake([one.path for one in some]))
+
+
+def allele(bases: str) -> str:
+    """An allele, cut where it is long."""
+    return bases if len(bases) <= LONGEST_ALLELE else f"{bases[:LONGEST_ALLELE]}… ({len(bases)} bp)"

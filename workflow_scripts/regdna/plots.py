@@ -1,0 +1,309 @@
+"""Figures of the report as inline SVG: transparent, selectable text, colours that follow the page's light or dark scheme."""
+
+import functools
+import html
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import logomaker
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+# Name to colour on light and on dark ground. Series: Okabe and Ito 2008, hues by family. Each light colour occurs once,
+# since it stands for its name until the SVG is written.
+PALETTE = {
+    "ink": ("#22262b", "#e4e7ea"),
+    "soft": ("#666d75", "#9fa7af"),
+    "grid": ("#dcdfe3", "#343a41"),
+    "row-zero-1": ("#777e86", "#a5adb5"),
+    "row-zero-2": ("#a8aeb5", "#737b84"),
+    "row-zero-3": ("#4d535a", "#ccd2d8"),
+    "cnn-1": ("#d55e00", "#f08a3c"),
+    "cnn-2": ("#e69f00", "#f0b840"),
+    "transformer-1": ("#0072b2", "#4fa9e3"),
+    "transformer-2": ("#009e73", "#34c498"),
+    "transformer-3": ("#cc79a7", "#e59cc5"),
+    "transformer-4": ("#56b4e9", "#94d1f5"),
+    "base-a": ("#2f8f4e", "#5cc27d"),
+    "base-c": ("#2b62a8", "#6ea3e6"),
+    "base-g": ("#c98a00", "#f0b93e"),
+    "base-t": ("#c23340", "#f07a84"),
+}
+INK, SOFT, GRID = (PALETTE[name][0] for name in ("ink", "soft", "grid"))
+MARKERS = {"row zero": "s", "cnn": "D", "transformer": "o"}
+DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)))
+BASES = "ACGT"
+BASE_COLOURS = {base: PALETTE[f"base-{base.lower()}"][0] for base in BASES}
+LOWER, RAISED = (0.16, 0.44, 0.80), (0.87, 0.44, 0.10)
+EFFECTS = LinearSegmentedColormap.from_list("effects", [(*LOWER, 1.0), (*LOWER, 0.0), (*RAISED, 0.0), (*RAISED, 1.0)])
+COLUMNS = 4
+WIDTH = 10.0
+STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "axes.unicode_minus": True,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+}
+
+
+@dataclass(frozen=True)
+class Series:
+    """How one model looks in every figure: label, colour, marker, dash."""
+
+    label: str
+    colour: str
+    marker: str
+    dash: object
+
+
+def series(models: dict[str, tuple[str, str]]) -> dict[str, Series]:
+    """The look of every model, the same in all figures: hue and marker by family, dash where a family's hues run out.
+
+    Args:
+        models: id to (family, label), in the study's order.
+    """
+    looks, used = {}, dict.fromkeys(MARKERS, 0)
+    for model, (family, label) in models.items():
+        hues = [light for name, (light, _) in PALETTE.items() if name.startswith(family.replace(" ", "-"))]
+        turn, at = divmod(used[family], len(hues))
+        looks[model] = Series(label, hues[at], MARKERS[family], DASHES[turn % len(DASHES)])
+        used[family] += 1
+    return looks
+
+
+def as_svg(paint: Callable[..., Figure]) -> Callable[..., str]:
+    """Have a function that paints a Figure return SVG; the new function also takes ``name`` (unique in the page) and ``alt``."""
+
+    @functools.wraps(paint)
+    def drawn(*args: object, name: str, alt: str, **options: object) -> str:
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            # The salt makes ids the same in every run, and different between the figures of one page.
+            matplotlib.rcParams.update({**STYLE, "svg.hashsalt": name})
+            buffer = io.StringIO()
+            paint(*args, **options).savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        return inline(buffer.getvalue(), alt)
+
+    return drawn
+
+
+def inline(text: str, alt: str) -> str:
+    """An SVG file as an element for a page: no prolog or unused ids, short numbers, the page's fonts and colours."""
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)
+    used = set(re.findall(r"(?:url\(|href=\")#([\w-]+)", text))
+    text = re.sub(r' id="([\w-]+)"', lambda match: match[0] if match[1] in used else "", text)
+    text = re.sub(r"-?\d+\.\d{3,}", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), text)
+    text = re.sub(r"(font: (?:\w+ )*[\d.]+px )[^;\"]+", r"\1var(--sans)", text)
+    for colour, (light, _) in PALETTE.items():
+        text = text.replace(light, f"var(--{colour})")
+    width, height = (float(value) for value in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text).groups())
+    head = f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {width:g} {height:g}" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    body = re.sub(r"\n\s*", "\n", text[text.index(">") + 1 :]).replace("\n</", "</")
+    return head + body.strip()
+
+
+@as_svg
+def forest(rows: pd.DataFrame, looks: dict[str, Series], beat: float | None) -> Figure:
+    """Mean AUROC of every model as a dot with its interval, best on top.
+
+    Args:
+        rows: model, value, low, high, one row a model in the order to show; low and high may be NaN.
+        beat: value to draw a line at (that of the CNN to beat), if any.
+    """
+    figure = Figure((WIDTH, 0.85 + 0.36 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    if beat is not None:
+        axes.axvline(beat, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+    for at, row in enumerate(rows.itertuples()):
+        look, judged = looks[row.model], np.isfinite(row.low)
+        if judged:
+            axes.plot([row.low, row.high], [at, at], color=look.colour, linewidth=2.2, solid_capstyle="butt")
+        axes.plot(row.value, at, marker=look.marker, markersize=7, color=look.colour, markerfacecolor=look.colour if judged else "none")
+        text = f"{row.value:.3f}  [{row.low:.3f}, {row.high:.3f}]" if judged else f"{row.value:.3f}  no interval"
+        axes.annotate(text, (1.01, at), xycoords=("axes fraction", "data"), va="center", fontsize=8.5, annotation_clip=False)
+    axes.set_yticks(range(len(rows)), [looks[model].label for model in rows["model"]], fontsize=9)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+    axes.set_axisbelow(True)
+    axes.margins(x=0.06)
+    axes.set_xlabel("mean AUROC of the test part")
+    return figure
+
+
+@as_svg
+def curves(points: pd.DataFrame, kind: str, targets: pd.DataFrame, looks: dict[str, Series]) -> Figure:
+    """ROC or precision-recall curves, one panel a target, all models in each.
+
+    Args:
+        points: model, target, curve, x, y.
+        kind: ``roc`` or ``pr``.
+        targets: target, name, prevalence, one row a panel.
+    """
+    columns = min(COLUMNS, len(targets))
+    lines = -(-len(targets) // columns)
+    figure = Figure((WIDTH * max(columns, 3) / COLUMNS, 2.45 * lines + 0.55), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, target in zip(panels.flat, targets.itertuples(), strict=False):
+        chance = [0, 1] if kind == "roc" else [target.prevalence] * 2
+        axes.plot([0, 1], chance, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)))
+        mine = points[(points["curve"] == kind) & (points["target"] == target.target)]
+        for model, look in looks.items():
+            one = mine[mine["model"] == model]
+            if len(one):
+                axes.plot(one["x"], one["y"], color=look.colour, linestyle=look.dash, linewidth=1.4, label=look.label)
+        axes.set(title=target.name, xlim=(0, 1), ylim=(0, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], box_aspect=1)
+        axes.grid()
+    for axes in panels.flat[len(targets) :]:
+        axes.set_visible(False)
+    figure.supxlabel("false positive rate" if kind == "roc" else "recall", fontsize=9)
+    figure.supylabel("true positive rate" if kind == "roc" else "precision", fontsize=9)
+    legend(figure, panels.flat[0], columns)
+    return figure
+
+
+def legend(figure: Figure, axes: Axes, columns: int) -> None:
+    """One legend for all panels, above them."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=min(max(columns - 1, 2), len(labels)), handlelength=2.2)
+
+
+@as_svg
+def locus(models: list[tuple[Series, np.ndarray]], codes: np.ndarray, start: int, chrom: str) -> Figure:
+    """A logo above a heat map for each model, over the bases of a locus.
+
+    Args:
+        models: look and effects, float (positions, 4): log-odds by new base A, C, G, T; NaN where the base is N.
+        codes: reference bases, uint8 (positions,); 4 is N.
+        start: coordinate of the first base, 0-based.
+    """
+    figure = Figure((WIDTH, 0.45 + 2.15 * len(models)), layout="constrained")
+    grid = figure.subplots(2 * len(models), 2, sharex="col", height_ratios=[1.5, 1] * len(models), width_ratios=[1, 0.012])
+    for (logo_axes, blank), (heat_axes, key_axes), (look, effect) in zip(grid[::2], grid[1::2], models, strict=True):
+        blank.set_axis_off()
+        logo(logo_axes, effect, codes)
+        logo_axes.set_title(look.label, loc="left", fontweight="bold", color=look.colour)
+        heat_map(heat_axes, key_axes, effect, codes)
+    last = grid[-1, 0]
+    last.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    last.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{start + int(at) + 1:,}"))
+    last.set_xlabel(f"position on {chrom} (1-based)")
+    return figure
+
+
+def importance(effect: np.ndarray) -> np.ndarray:
+    """Minus the mean effect of a base's three substitutions, float (positions,): above 0 where the base raises the output."""
+    return -np.nan_to_num(effect).sum(1) / 3
+
+
+def logo(axes: Axes, effect: np.ndarray, codes: np.ndarray) -> None:
+    """Reference bases as letters, as high as their importance."""
+    heights = np.zeros((len(codes), 4))
+    known = np.flatnonzero(codes < 4)
+    heights[known, codes[known]] = importance(effect)[known]
+    frame = pd.DataFrame(heights, columns=list(BASES))
+    logomaker.Logo(frame, ax=axes, color_scheme=BASE_COLOURS, flip_below=False, baseline_width=0, vpad=0.02, font_name="DejaVu Sans")
+    axes.axhline(0, color=SOFT, linewidth=0.6)
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="x", length=0, labelbottom=False)
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.set_ylabel("importance")
+
+
+def heat_map(axes: Axes, key: Axes, effect: np.ndarray, codes: np.ndarray) -> None:
+    """Effect of each substitution, one row a new base, and a key of the colours; the reference base is a grey dot."""
+    known = np.flatnonzero(codes < 4)
+    largest = max(float(np.nanmax(np.abs(effect), initial=0)), 1e-9)
+    axes.imshow(np.nan_to_num(effect).T, cmap=EFFECTS, vmin=-largest, vmax=largest, aspect="auto", interpolation="none")
+    axes.plot(known, codes[known], linestyle="none", marker=".", markersize=1.4, color=SOFT)
+    axes.set_yticks(range(4), list(BASES))
+    axes.tick_params(axis="y", length=0)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    key.imshow(np.linspace(1, -1, 64)[:, None], cmap=EFFECTS, vmin=-1, vmax=1, aspect="auto", interpolation="none", extent=(0, 1, -1, 1))
+    key.set_yticks([-1, 0, 1], [f"−{largest:.2g}", "0", f"+{largest:.2g}"])
+    key.tick_params(length=0, labelright=True, labelleft=False, labelbottom=False)
+    for side in ("left", "bottom"):
+        key.spines[side].set_visible(False)
+
+
+@as_svg
+def effect_sizes(sizes: dict[str, np.ndarray], looks: dict[str, Series]) -> Figure:
+    """Share of variants with an effect at least as large as x, one line a model.
+
+    Args:
+        sizes: model to size of each variant's effect, float (n,), not negative.
+    """
+    figure = Figure((7, 3), layout="constrained")
+    axes = figure.subplots()
+    for model, values in sizes.items():
+        ordered = np.sort(values[values > 0])[::-1]
+        share = np.arange(1, len(ordered) + 1) / max(len(values), 1)
+        keep = np.unique(np.geomspace(1, len(ordered), 300).astype(int)) - 1 if len(ordered) else []
+        look = looks[model]
+        axes.plot(ordered[keep], share[keep], color=look.colour, linestyle=look.dash, linewidth=1.6, label=look.label)
+    axes.set(xscale="log", yscale="log", xlabel="|logit|, largest over targets", ylabel="share of variants\nat least as large")
+    axes.grid()
+    legend(figure, axes, COLUMNS)
+    return figure
+
+
+@as_svg
+def cost(rows: pd.DataFrame, looks: dict[str, Series], titles: dict[str, str]) -> Figure:
+    """Mean AUROC against training seconds (log scale), one panel a dataset.
+
+    Args:
+        rows: dataset, model, seconds, value, low, high.
+        titles: dataset to the panel's title.
+    """
+    columns = min(2, len(titles))
+    lines = -(-len(titles) // columns)
+    figure = Figure((WIDTH if columns == 2 else 7, 2.9 * lines + 0.6), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False)
+    seen = {}
+    for axes, (dataset, title) in zip(panels.flat, titles.items(), strict=False):
+        for row in rows[rows["dataset"] == dataset].itertuples():
+            look, judged = looks[row.model], np.isfinite(row.low)
+            if judged:
+                axes.plot([row.seconds] * 2, [row.low, row.high], color=look.colour, linewidth=1.4)
+            fill = look.colour if judged else "none"
+            dot = axes.plot(row.seconds, row.value, marker=look.marker, markersize=7, color=look.colour, markerfacecolor=fill, linestyle="none")
+            seen.setdefault(look.label, dot[0])
+        axes.set(xscale="log", xlabel="seconds to train one seed", title=title)
+        axes.margins(0.12)
+        axes.grid()
+    for axes in panels.flat[len(titles) :]:
+        axes.set_visible(False)
+    panels.flat[0].set_ylabel("mean AUROC")
+    figure.legend(list(seen.values()), list(seen), loc="outside lower left", ncols=3)
+    return figure
