@@ -100,7 +100,7 @@ def read_locus(path: Path) -> pages.Locus:
 def read_variants(path: Path) -> pages.Variants:
     """Scores of one model for one set of variants."""
     table = read_table(path, {"chrom", "position", "id", "ref", "alt", "target", "name", "diff", "logit", "deepsea_effect"})
-    return pages.Variants(dataset=path.parts[-4], model=path.parts[-3], name=path.stem, path=path.as_posix(), table=table, about=table.attrs)
+    return pages.Variants(path.parts[-4], path.parts[-3], path.stem, path.as_posix(), table, table.attrs)
 
 
 def installed() -> dict[str, str]:

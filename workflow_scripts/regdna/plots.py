@@ -297,7 +297,7 @@ def cost(rows: pd.DataFrame, looks: dict[str, Series], titles: dict[str, str]) -
             if judged:
                 axes.plot([row.seconds] * 2, [row.low, row.high], color=look.colour, linewidth=1.4)
             fill = look.colour if judged else "none"
-            dot = axes.plot(row.seconds, row.value, marker=look.marker, markersize=7, color=look.colour, markerfacecolor=fill, linestyle="none")
+            dot = axes.plot(row.seconds, row.value, look.marker, markersize=7, color=look.colour, markerfacecolor=fill)
             seen.setdefault(look.label, dot[0])
         axes.set(xscale="log", xlabel="seconds to train one seed", title=title)
         axes.margins(0.12)

@@ -92,6 +92,7 @@ def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Pa
     from regdna.models import network
 
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # finds bugs, decides nothing, costs time
     rows, checks = data.rows("train"), data.rows("validation")
     about = learn_tokeniser(about, data, rows)
     net = network.build(about).to(network.device())

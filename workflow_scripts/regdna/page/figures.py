@@ -38,15 +38,14 @@ def forest(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
 
 def curves(results: Results, dataset: str) -> list[dict]:
     """ROC and precision-recall curves of each target."""
-    targets = results.largest_targets(dataset, SHOWN_CURVES)
+    targets, cut = results.targets(dataset, SHOWN_CURVES)
     points = results.curves[results.curves["dataset"] == dataset]
     mine = {model: look for model, look in looks(results).items() if model in results.models(dataset)}
-    cut = results.cut(dataset, len(targets))
     out = []
     for kind, title, chance in (("roc", "ROC", "a coin"), ("pr", "Precision-recall", "the prevalence, which a coin would reach")):
         alt = f"{title} curves of {', '.join(mine)} for {', '.join(targets['name'])}"
         svg = plots.curves(points, kind, targets, mine, name=f"{kind}-{dataset}", alt=alt)
-        caption = f"{title} curves on the test part, one panel a target{cut}, first seed of each model, thinned to 150 points. Dashed: {chance}."
+        caption = f"{title} curves on the test part, one panel a target{cut}; first seed of each model. Dashed: {chance}."
         out.append(figure(svg, caption, metrics_of(results, dataset, "curves.parquet")))
     return out
 
@@ -60,9 +59,10 @@ def locus(results: Results, some: list[Locus]) -> dict:
     shown = [(look[one.model], one.effect[:, :, target]) for one in some]
     place = f"{about['chrom']}:{about['start'] + 1:,}–{about['end']:,}"
     caption = (
-        f"Target: {name}, the likeliest here by the models' mean log-odds. Letters: minus the mean effect of a base's three substitutions, "
-        f"so tall letters are bases that raise the output. Below: effect of each substitution in log-odds, mutant minus reference, strands averaged; "
-        f"blue lowers, orange raises, grey dots mark the reference. Each model has its own scale. {' '.join(spread(one, target) for one in some)}"
+        f"Target: {name}, the likeliest here by the models' mean log-odds. Letters: minus the mean effect of a base's three "
+        "substitutions, so tall letters are bases that raise the output. Below: effect of each substitution in log-odds, mutant minus "
+        "reference, strands averaged; blue lowers, orange raises, grey dots mark the reference. Each model has its own scale. "
+        + " ".join(spread(one, target) for one in some)
     )
     alt = f"Effects of all substitutions at {place} on {name} by {', '.join(one.model for one in some)}"
     svg = plots.locus(shown, some[0].codes, about["start"], about["chrom"], name=f"locus-{some[0].dataset}-{about['locus']}", alt=alt)
@@ -86,7 +86,7 @@ def variants(results: Results, some: list[Variants]) -> dict:
         largest = one.table.assign(size=one.table["logit"].abs()).groupby(["chrom", "position", "ref", "alt"], sort=False)["size"].max()
         sizes[one.model] = largest.to_numpy()
     medians = ", ".join(f"{model} {number(float(np.median(values)))}" for model, values in sizes.items() if len(values))
-    caption = f"Share of the variants in {some[0].name} with an effect of at least x, in log-odds at the most affected target. Medians: {medians}."
+    caption = f"Share of the variants in {some[0].name} with an effect of at least x, at their most affected target. Medians: {medians}."
     alt = f"Distribution of |logit| over variants; medians: {medians}"
     svg = plots.effect_sizes(sizes, looks(results), name=f"variants-{some[0].dataset}-{some[0].name}", alt=alt)
     return figure(svg, caption, remake([one.path for one in some]), wide=False)
@@ -103,6 +103,6 @@ def cost(results: Results) -> dict:
     alt = "Mean AUROC against training seconds: " + ", ".join(
         f"{row.dataset} {row.model} {number(row.value)} at {row.seconds:.3g} s" for row in rows.itertuples()
     )
-    caption = "Mean AUROC against the wall time of training one seed (log scale; start-up included). Bars: 95 % intervals; hollow: too small to judge."
+    caption = "Mean AUROC against the wall time of training one seed, start-up included. Bars: 95 % intervals; hollow: too small to judge."
     paths = [f"{results.root}/comparison.parquet", f"{results.root}/ledger.tsv"]
     return figure(plots.cost(rows, looks(results), titles, name="cost", alt=alt), caption, f"snakemake {' '.join(paths)}")

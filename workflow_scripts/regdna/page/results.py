@@ -10,6 +10,14 @@ from regdna.models import ARCHITECTURES
 MEAN = -1  # as target: mean over targets; as seed: mean over seeds
 
 
+def pick(frame: pd.DataFrame, **equal: object) -> pd.DataFrame:
+    """The rows of a table whose columns have the given values."""
+    keep = np.ones(len(frame), bool)
+    for column, value in equal.items():
+        keep &= (frame[column] == value).to_numpy()
+    return frame[keep]
+
+
 @dataclass(frozen=True)
 class Locus:
     """Effects of one model at one locus: arrays as ``mutagenise`` writes them, and where they lie."""
@@ -87,19 +95,14 @@ class Results:
 
     def mean(self, dataset: str, metric: str = "auroc", part: str = "test") -> pd.DataFrame:
         """Rows of the mean over targets and seeds, one a model, by model."""
-        at = self.scores.query("dataset == @dataset and metric == @metric and part == @part and target == @MEAN and seed == @MEAN")
-        return at.set_index("model")
+        return pick(self.scores, dataset=dataset, metric=metric, part=part, target=MEAN, seed=MEAN).set_index("model")
 
     def seconds(self, dataset: str, model: str) -> float:
         """Wall seconds that training took, mean over seeds."""
-        return float(self.ledger.query("dataset == @dataset and model == @model")["wall_seconds"].mean())
+        return float(pick(self.ledger, dataset=dataset, model=model)["wall_seconds"].mean())
 
-    def largest_targets(self, dataset: str, most: int) -> pd.DataFrame:
-        """The targets with most positives, at most ``most``, in their own order: target, name, prevalence."""
-        rows = self.scores.query("dataset == @dataset and part == 'test' and target != @MEAN").drop_duplicates("target")
-        return rows.nlargest(most, "positives").sort_values("target")[["target", "name", "prevalence"]]
-
-    def cut(self, dataset: str, shown: int) -> str:
-        """What to say where only some targets are shown."""
-        count = self.scores.query("dataset == @dataset and target != @MEAN")["target"].nunique()
-        return f"; the {shown} of {count} targets with most positives" if shown < count else ""
+    def targets(self, dataset: str, most: int) -> tuple[pd.DataFrame, str]:
+        """The targets with most positives in their own order (target, name, prevalence), and what to say if some are left out."""
+        rows = pick(self.scores, dataset=dataset, part="test").query("target >= 0").drop_duplicates("target")
+        shown = rows.nlargest(most, "positives").sort_values("target")[["target", "name", "prevalence"]]
+        return shown, f"; the {len(shown)} of {len(rows)} targets with most positives" if len(shown) < len(rows) else ""

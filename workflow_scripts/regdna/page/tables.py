@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from regdna.page.answer import KINDS
-from regdna.page.results import MEAN, Results, Variants
+from regdna.page.results import MEAN, Results, Variants, pick
 from regdna.page.text import DASH, between, cell, number, remake, table, words
 
 SHOWN_TARGETS, SHOWN_VARIANTS = 24, 10
@@ -13,25 +13,26 @@ LONGEST_ALLELE = 12
 
 def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
     """One row a model: skill with interval, seeds, cost, size."""
-    mean, validation, precision = results.mean(dataset), results.mean(dataset, part="validation"), results.mean(dataset, "average_precision")
-    seeds = results.scores.query("dataset == @dataset and metric == 'auroc' and part == 'test' and target == @MEAN and seed != @MEAN")
+    mean, validation = results.mean(dataset), results.mean(dataset, part="validation")
+    precision = results.mean(dataset, "average_precision")
+    seeds = pick(results.scores, dataset=dataset, metric="auroc", part="test", target=MEAN).query("seed >= 0")
     rows = []
     for model in mean.sort_values("value", ascending=False, kind="stable").index:
         one, ap, entry = mean.loc[model], precision.loc[model], results.study["models"][model]
         each = seeds[seeds["model"] == model]["value"]
-        cost = results.ledger.query("dataset == @dataset and model == @model")
+        cost = pick(results.ledger, dataset=dataset, model=model)
         shown = f"{number(one.value)}{between(one.low, one.high)}{' ' + one.verdict if one.verdict else ''}"
         spread = f"sd {number(each.std(ddof=1), 4)}" if len(each) > 1 else "one seed"
         rows.append([
             words(model, "best of its family on validation" if model in chosen.values() else ""),
             words(KINDS[results.family(model)]), words(entry["regime"]), words(results.weights(model)),
-            cell(one.value, shown), {**cell(each.mean(), ", ".join(number(value) for value in each)), "detail": spread},
+            cell(one.value, shown), cell(each.mean(), ", ".join(number(value) for value in each), detail=spread),
             cell(validation.at[model, "value"]), cell(ap.value, f"{number(ap.value)}{between(ap.low, ap.high)}"),
             cell(ap.prevalence), cell(ap.lift, digits=2), cell(results.seconds(dataset, model), digits=1),
-            memory(cost), cell(float(cost["parameters"].max()), digits=0),
+            memory(cost), cell(float(cost["parameters"].max()), f"{cost['parameters'].max():,.0f}"),
         ])  # fmt: skip
-    columns = ["model", "family", "regime", "weights at the start", "mean AUROC [95 %]", "AUROC by seed", "AUROC, validation", "mean AP [95 %]",
-               "prevalence", "lift", "training, s", "peak memory, MB", "parameters"]  # fmt: skip
+    columns = ["model", "family", "regime", "weights at the start", "mean AUROC [95 %]", "AUROC by seed", "AUROC, validation",
+               "mean AP [95 %]", "prevalence", "lift", "training, s", "peak memory, MB", "parameters"]  # fmt: skip
     paths = [f"{results.root}/{dataset}/{model}/metrics.parquet" for model in results.models(dataset)]
     return table("Leaderboard, test part, mean over targets and seeds", columns, rows, f"{remake(paths)} {results.root}/ledger.tsv")
 
@@ -39,13 +40,13 @@ def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
 def memory(cost: pd.DataFrame) -> dict:
     """Peak memory of a model's runs in MB: of the host, and of the GPU where one was used."""
     host, gpu = float(cost["peak_host_bytes"].max()) / 1e6, float(cost["peak_gpu_bytes"].max()) / 1e6
-    return {**cell(host, digits=0), "detail": f"GPU {number(gpu, 0)}" if gpu > 0 else ""}
+    return cell(host, digits=0, detail=f"GPU {number(gpu, 0)}" if gpu > 0 else "")
 
 
 def per_target(results: Results, dataset: str) -> dict:
     """One row a target and model."""
-    shown = results.largest_targets(dataset, SHOWN_TARGETS)
-    at = results.scores.query("dataset == @dataset and part == 'test' and seed == @MEAN").set_index(["metric", "target", "model"])
+    shown, cut = results.targets(dataset, SHOWN_TARGETS)
+    at = pick(results.scores, dataset=dataset, part="test", seed=MEAN).set_index(["metric", "target", "model"])
     rows = []
     for target in shown.itertuples():
         for model in results.models(dataset):
@@ -53,19 +54,19 @@ def per_target(results: Results, dataset: str) -> dict:
             state = f" {one.verdict}" if one.verdict else ""
             skill = "undefined" if one.verdict == "undefined" else f"{number(one.value)}{between(one.low, one.high)}{state}"
             rows.append([
-                words(target.name), words(results.label(model)), cell(one.value, skill), cell(ap.value, f"{number(ap.value)}{between(ap.low, ap.high)}"),
-                cell(ap.prevalence), cell(ap.lift, digits=2), cell(float(one.positives), digits=0), cell(float(one.independent_positives), digits=0),
-                cell(float(one.blocks), digits=0),
+                words(target.name), words(results.label(model)), cell(one.value, skill),
+                cell(ap.value, f"{number(ap.value)}{between(ap.low, ap.high)}"), cell(ap.prevalence), cell(ap.lift, digits=2),
+                cell(float(one.positives), digits=0), cell(float(one.independent_positives), digits=0), cell(float(one.blocks), digits=0),
             ])  # fmt: skip
     columns = ["target", "model", "AUROC [95 %]", "AP [95 %]", "prevalence", "lift", "positives", "independent positives", "blocks"]
     paths = [f"{results.root}/{dataset}/{model}/metrics.parquet" for model in results.models(dataset)]
-    return table(f"Each target, test part, mean over seeds{results.cut(dataset, len(shown))}", columns, rows, remake(paths))
+    return table(f"Each target, test part, mean over seeds{cut}", columns, rows, remake(paths))
 
 
 def differences(results: Results, dataset: str) -> dict:
     """One row a pair of models, the one with the higher mean AUROC first."""
     order = list(results.mean(dataset).sort_values("value", ascending=False, kind="stable").index)
-    at = results.comparison.query("dataset == @dataset and target == @MEAN").set_index(["metric", "model", "against"])
+    at = pick(results.comparison, dataset=dataset, target=MEAN).set_index(["metric", "model", "against"])
     rows = []
     for first, model in enumerate(order):
         for against in order[first + 1 :]:
@@ -79,8 +80,10 @@ def differences(results: Results, dataset: str) -> dict:
                 if metric == "auroc":
                     row.append(cell(one.smallest_detectable))
             rows.append(row)
-    columns = ["model", "against", "AUROC difference [95 %]", "verdict on AUROC", "smallest detectable", "AP difference [95 %]", "verdict on AP"]
-    return table("Paired differences of the means over targets, same resamples", columns, rows, f"snakemake {results.root}/comparison.parquet")
+    columns = ["model", "against", "AUROC difference [95 %]", "verdict on AUROC", "smallest detectable", "AP difference [95 %]",
+               "verdict on AP"]  # fmt: skip
+    caption = "Paired differences of the means over targets, same resamples"
+    return table(caption, columns, rows, f"snakemake {results.root}/comparison.parquet")
 
 
 def costs(results: Results) -> dict:
@@ -88,14 +91,15 @@ def costs(results: Results) -> dict:
     rows = []
     for run in results.ledger.itertuples():
         rows.append([
-            words(run.dataset), words(results.label(run.model)), cell(float(run.seed), digits=0), words(run.device), cell(run.wall_seconds, digits=1),
-            cell(run.cpu_seconds, digits=1), cell(run.gpu_seconds, digits=1), cell(run.peak_host_bytes / 1e6, digits=0),
-            cell(float(run.parameters), f"{run.parameters:,.0f}"), cell(float(run.sequences), f"{run.sequences:,.0f}"),
+            words(run.dataset), words(results.label(run.model)), cell(float(run.seed), digits=0), words(run.device),
+            cell(run.wall_seconds, digits=1), cell(run.cpu_seconds, digits=1), cell(run.gpu_seconds, digits=1),
+            cell(run.peak_host_bytes / 1e6, digits=0), cell(float(run.parameters), f"{run.parameters:,.0f}"),
+            cell(float(run.sequences), f"{run.sequences:,.0f}"),
             cell(float(run.epochs), digits=0), cell(float(run.flops), f"{run.flops:.2g}" if np.isfinite(run.flops) else DASH),
             cell(float(run.attempts), digits=0),
         ])  # fmt: skip
-    columns = ["dataset", "model", "seed", "device", "wall, s", "CPU, s", "GPU, s", "peak host memory, MB", "parameters", "sequences seen", "epochs",
-               "FLOPs, estimate", "attempts"]  # fmt: skip
+    columns = ["dataset", "model", "seed", "device", "wall, s", "CPU, s", "GPU, s", "peak host memory, MB", "parameters",
+               "sequences seen", "epochs", "FLOPs, estimate", "attempts"]  # fmt: skip
     return table("Every training run", columns, rows, f"snakemake {results.root}/ledger.tsv")
 
 
@@ -130,3 +134,46 @@ def top_variants(results: Results, some: list[Variants]) -> dict:
 def allele(bases: str) -> str:
     """An allele, cut where it is long."""
     return bases if len(bases) <= LONGEST_ALLELE else f"{bases[:LONGEST_ALLELE]}… ({len(bases)} bp)"
+
+
+def used_sources(study: dict) -> dict[str, list[str]]:
+    """Sources that a study reads, each with the files that it reads (all of them for sites and genomes: an empty list)."""
+    used: dict[str, list[str]] = {}
+    for entry in study["datasets"].values():
+        for use in ("sites", "genome"):
+            if use in entry:
+                used[entry[use]] = []
+        named = [entry.get("tss"), *(one["intervals"] for one in entry.get("targets", {}).values()), *entry["variants"].values()]
+        for source, file in (path.split("/", 1) for path in named if path):
+            files = used.setdefault(source, [])
+            if file not in files:
+                files.append(file)
+    return used
+
+
+def files(results: Results, source: str, chosen: list[str]) -> dict:
+    """One row a file of a source: bytes and checksum."""
+    entries = results.sources[source]["files"]
+    chosen = chosen or list(entries)
+    rows = []
+    for file in chosen:
+        size = entries[file]["bytes"]
+        rows.append([words(file), cell(float(size), f"{size:,}"), words(entries[file]["sha256"])])
+    folder = f"{results.root.rpartition('/')[0]}/sources/{source}"
+    return table(f"Files of {source}", ["file", "bytes", "sha256"], rows, remake([f"{folder}/{file}" for file in chosen]))
+
+
+def similarity(results: Results, dataset: str) -> dict:
+    """One row a share of 21-mers: how many test and validation windows share at least that much with training windows."""
+    certificate = results.certificates[dataset]
+    parts = certificate["shared_with_training"]
+    rows = []
+    for share in next(iter(parts.values()))["similar_by_share"]:
+        row = [cell(float(share), f"{float(share):.0%}")]
+        for part, facts in parts.items():
+            count, whole = facts["similar_by_share"][share], certificate["counts"][part]
+            row += [cell(float(count), f"{count:,}"), cell(count / whole, f"{count / whole:.1%}")]
+        rows.append(row)
+    columns = ["share of 21-mers", *(name for part in parts for name in (f"{part} windows", f"of all {part}"))]
+    caption = "Windows that share at least so many of their 21-mers with training windows"
+    return table(caption, columns, rows, f"snakemake {results.root}/{dataset}/splits.json")

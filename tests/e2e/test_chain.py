@@ -1,0 +1,211 @@
+"""The whole chain on a tiny study: what it makes, what makes it run again, and what a kill leaves."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+from workflow_tools import clone, command, compute, environment, planned, snakemake
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A clone in which the tiny study was run from clean to report."""
+    folder = clone(tmp_path_factory.mktemp("finished") / "regdna")
+    result = snakemake(folder, "all")
+    assert result.returncode == 0, result.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.xdist_group("tiny")
+class TestFinished:
+    """Claims on one finished run; each test leaves the clone as it was."""
+
+    def test_every_promised_file_is_there(self, finished):
+        study = finished / "results/tiny"
+        for name in ("comparison.parquet", "ledger.tsv", "report.html", "dhs/basset/metrics.parquet", "dhs/sequences.npy",
+                     "chr22/basset/mutagenesis/dgcr8-promoter.npz", "chr22/basset/variants/dbsnp.parquet",
+                     "dhs/basset/seed2/predictions/test.npy", "dhs/basset/seed1/checkpoint/model.safetensors"):  # fmt: skip
+            assert (study / name).is_file(), name
+
+    def test_nothing_temporary_is_left(self, finished):
+        left = [path for path in (finished / "results").rglob("*") if path.name.endswith((".tmp", ".lease")) or ".tmp." in path.name]
+        assert not left
+        assert not list((finished / "results/store").glob("*"))
+
+    def test_arrays_lie_in_window_order(self, finished):
+        folder = finished / "results/tiny/dhs"
+        windows = pd.read_parquet(folder / "windows.parquet")
+        assert len(np.load(folder / "sequences.npy", mmap_mode="r")) == len(windows)
+        predictions = np.load(folder / "basset/seed1/predictions/test.npy")
+        assert predictions.shape == ((windows["split"] == "test").sum(), 4)
+        assert predictions.dtype == np.float32
+        # Exclusive classes; averaging both strands keeps the sum at one.
+        assert np.allclose(predictions.sum(1), 1, atol=1e-5)
+
+    def test_every_result_carries_the_split_digest(self, finished):
+        folder = finished / "results/tiny/dhs"
+        digest = json.loads((folder / "splits.json").read_text())["digest"]
+        assert json.loads((folder / "basset/seed1/checkpoint/config.json").read_text())["split_digest"] == digest
+        assert json.loads((folder / "basset/seed1/predictions/about.json").read_text())["split_digest"] == digest
+        assert pd.read_parquet(folder / "basset/metrics.parquet").attrs["split_digest"] == digest
+        assert compute(folder / "basset/seed1")["split_digest"] == digest
+
+    def test_small_data_get_no_interval(self, finished):
+        metrics = pd.read_parquet(finished / "results/tiny/chr22/basset/metrics.parquet")
+        assert set(metrics["verdict"]) == {"too small to judge"}
+        assert metrics[["low", "high"]].isna().all(axis=None)
+        comparison = pd.read_parquet(finished / "results/tiny/comparison.parquet")
+        assert set(comparison.loc[comparison["dataset"] == "chr22", "verdict"]) == {"too small to judge"}
+
+    def test_a_model_against_another_is_the_other_way_round_reversed(self, finished):
+        table = pd.read_parquet(finished / "results/tiny/comparison.parquet").query("dataset == 'dhs' and metric == 'auroc'")
+        one = table.query("model == 'basset' and against == 'kmer-logistic'").set_index("target")
+        other = table.query("model == 'kmer-logistic' and against == 'basset'").set_index("target")
+        assert np.allclose(one["difference"], -other["difference"])
+        assert np.allclose(one["low"], -other["high"])
+
+    def test_a_second_run_has_nothing_to_do(self, finished):
+        assert planned(finished, "all") == {}
+
+    def test_touching_every_file_reruns_nothing(self, finished):
+        for path in finished.rglob("*"):
+            if path.is_file() and "results" not in path.parts and ".snakemake" not in path.parts:
+                os.utime(path)
+        assert planned(finished, "all") == {}
+
+    @pytest.mark.parametrize(
+        ("file", "old", "new", "steps"),
+        [
+            ("workflow_scripts/regdna/metrics.py", '"""Point metrics', '"""Metrics', set()),
+            ("workflow_scripts/regdna/metrics.py", "positives = int(labels.sum())", "positives = int(np.sum(labels))",
+             {"evaluate_model", "compare_models", "render_report", "all"}),
+            ("workflow_scripts/regdna/verdict.py", "low > 0 or high < 0", "high < 0 or low > 0", {"compare_models", "render_report", "all"}),
+            ("workflow_scripts/regdna/page.py", None, None, {"render_report", "all"}),
+            ("tests/studies/tiny.yaml", "replicates: 200", "replicates: 300", {"evaluate_model", "compare_models", "render_report", "all"}),
+            ("tests/studies/tiny.yaml", "note: Exclusive classes", "note: Classes", {"render_report", "all"}),
+        ],
+    )  # fmt: skip
+    def test_an_edit_reruns_exactly_its_dependents(self, finished, file, old, new, steps):
+        path = finished / file
+        text = path.read_text()
+        changed = text + "\n\nEDITED = 1\n" if old is None else text.replace(old, new)
+        assert changed != text
+        try:
+            path.write_text(changed)
+            plan = planned(finished, "all")
+        finally:
+            path.write_text(text)
+        assert set(plan) == steps
+
+    def test_an_edit_of_one_architecture_retrains_no_other(self, finished):
+        path = finished / "workflow_scripts/regdna/models/basset.py"
+        text = path.read_text()
+        try:
+            path.write_text(text.replace("for _ in range(2):", "for _ in range(1 + 1):"))
+            plan = planned(finished, "train")
+        finally:
+            path.write_text(text)
+        assert plan == {"train_model": 4, "train": 1}
+
+    def test_the_page_is_one_file_without_outside_requests(self, finished):
+        page = (finished / "results/tiny/report.html").read_text()
+        assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
+        assert len(page) < 5_000_000
+
+    def test_snakemake_can_make_its_own_report(self, finished, tmp_path):
+        result = snakemake(finished, "--report=report.zip")
+        assert result.returncode == 0, result.stderr[-2000:]
+        assert (finished / "report.zip").stat().st_size > 10_000
+        (finished / "report.zip").unlink()
+
+
+def metrics_of(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "results/slow/dhs/basset/metrics.parquet")
+
+
+TARGET = "results/slow/dhs/basset/metrics.parquet"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A clone in which the slow study ran to its metrics without a kill."""
+    folder = clone(tmp_path_factory.mktemp("undisturbed") / "regdna")
+    result = snakemake(folder, TARGET, study="slow")
+    assert result.returncode == 0, result.stderr[-3000:]
+    return folder
+
+
+def training_job(folder: Path) -> psutil.Process | None:
+    """The process that trains in a clone, if there is one."""
+    for process in psutil.process_iter():
+        try:
+            if Path(process.cwd()) == folder and any(part.endswith(".train.py") for part in process.cmdline()):
+                return process
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return None
+
+
+def start_and_wait_for_an_epoch(folder: Path) -> tuple[subprocess.Popen, psutil.Process]:
+    """Start the slow study in a session of its own and wait until training has saved a state."""
+    master = subprocess.Popen(
+        command("--cores=2", TARGET, study="slow"), cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        if list((folder / "results/store").glob("*/state.pt")) and (job := training_job(folder)):
+            return master, job
+        assert master.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.05)
+    raise AssertionError("training saved no state within three minutes")
+
+
+def resume(folder: Path) -> subprocess.CompletedProcess[str]:
+    arguments = [sys.executable, "workflow_scripts/resume.py", "--cores=2", "--config", "study=slow", "studies=tests/studies", "--", TARGET]
+    return subprocess.run(arguments, cwd=folder, env=environment(), capture_output=True, text=True)
+
+
+@pytest.mark.xdist_group("slow")
+@pytest.mark.parametrize("victim", ["master", "job", "all"])
+def test_a_killed_run_ends_as_an_undisturbed_one(undisturbed, tmp_path, victim):
+    folder = clone(tmp_path / "regdna").resolve()
+    master, job = start_and_wait_for_an_epoch(folder)
+    if victim in ("master", "all"):
+        master.send_signal(signal.SIGKILL)
+    if victim in ("job", "all"):
+        job.send_signal(signal.SIGKILL)
+    master.wait(timeout=120)
+    if victim == "master":
+        assert job.is_running(), "the job should outlive its master: that is what resume must deal with"
+    result = resume(folder)
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert not psutil.pid_exists(job.pid) or not job.is_running()
+    pd.testing.assert_frame_equal(metrics_of(folder), metrics_of(undisturbed))
+    cost = compute(folder / "results/slow/dhs/basset/seed1")
+    assert cost["resumed_from"] >= 1
+    assert cost["attempts"] == 2
+    assert not list((folder / "results/store").glob("*"))
+
+
+@pytest.mark.xdist_group("slow")
+def test_resume_leaves_a_living_run_alone(undisturbed, tmp_path):
+    folder = clone(tmp_path / "regdna").resolve()
+    master, job = start_and_wait_for_an_epoch(folder)
+    result = resume(folder)
+    assert result.returncode == 1
+    assert "a run is going on here" in result.stderr
+    assert job.is_running()
+    master.send_signal(signal.SIGINT)
+    master.wait(timeout=120)

@@ -1,0 +1,74 @@
+import gzip
+import hashlib
+
+import pytest
+
+from regdna.sources.fetch import CHUNK, sha256, take, verify
+from regdna.step import InputError
+
+BODY = b"chr1\t5\t9\n" * 1000
+
+
+def entry(content):
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def placed(tmp_path, content, name="file.bed"):
+    path = tmp_path / "origin" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.bed", BODY), ("a.bed.gz", gzip.compress(BODY)), ("empty.bed", b"")])
+def test_a_file_that_fits_its_entry_arrives_whole(tmp_path, name, content):
+    destination = tmp_path / "results/sources/s" / name
+    take(placed(tmp_path, content, name), entry(content), destination)
+    assert destination.read_bytes() == content
+    assert [path.name for path in destination.parent.iterdir()] == [name]
+
+
+BROKEN = gzip.compress(BODY)[:-9]
+NOT_GZIP = b"plain text"
+FLIPPED = bytearray(gzip.compress(bytes(range(256)) * 40, mtime=0))
+FLIPPED[-6] ^= 1
+REFUSED = {
+    "another size": ("a.bed", BODY + b"\n", entry(BODY), "9,001 bytes.*9,000"),
+    "another sha": ("a.bed", BODY[:-1] + b"x", entry(BODY), "sha256"),
+    "truncated gzip": ("a.bed.gz", BROKEN, entry(BROKEN), "not a whole gzip"),
+    "no gzip": ("a.bed.gz", NOT_GZIP, entry(NOT_GZIP), "not a whole gzip"),
+    "wrong check sum in gzip": ("a.bed.gz", bytes(FLIPPED), entry(bytes(FLIPPED)), "not a whole gzip"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("before", [None, b"what was there"])
+def test_a_file_that_does_not_fit_never_gets_its_name(tmp_path, case, before):
+    name, content, expected, message = REFUSED[case]
+    origin, destination = placed(tmp_path, content, name), tmp_path / "there" / name
+    if before is not None:
+        destination.parent.mkdir()
+        destination.write_bytes(before)
+    with pytest.raises(InputError, match=message) as error:
+        take(origin, expected, destination)
+    assert str(origin) in str(error.value) and "\n" not in str(error.value)
+    assert [path.read_bytes() for path in destination.parent.iterdir()] == ([] if before is None else [before])
+
+
+def test_a_missing_file_says_how_to_restore_it(tmp_path):
+    with pytest.raises(InputError, match="not found; restore it with `git checkout"):
+        take(tmp_path / "absent.bed", entry(b""), tmp_path / "there.bed")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1])
+def test_sha256_equals_hashlib(tmp_path, size):
+    content = bytes(size)
+    assert sha256(placed(tmp_path, content)) == hashlib.sha256(content).hexdigest()
+
+
+def test_verify_takes_the_name_it_is_given_for_the_suffix(tmp_path):
+    path = placed(tmp_path, b"text", ".temporary.tmp")
+    verify(path, entry(b"text"), "a.bed")
+    with pytest.raises(InputError, match="a.bed.gz"):
+        verify(path, entry(b"text"), "a.bed.gz")

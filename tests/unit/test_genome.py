@@ -1,0 +1,107 @@
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toy_models
+
+from regdna.alphabet import N, decode, encode
+from regdna.genome import Genome, index_fasta
+from regdna.sources.sites import read_sites
+from regdna.step import InputError
+
+TEXT = toy_models.letters(np.random.default_rng(1), 300)
+OTHER = toy_models.letters(np.random.default_rng(2), 120)
+
+
+@pytest.fixture
+def genome(tmp_path):
+    """chr1 whole, chr2 from its 0-based coordinate 1000, with lower case and N inside."""
+    records = {"chr1": TEXT[:100] + "NNN" + TEXT[103:].lower(), "chr2:1001-1120": OTHER}
+    return toy_models.genome(tmp_path, records, {"chr1": 300, "chr2": 5000})
+
+
+@pytest.mark.parametrize("suffix", [".fa", ".fa.gz"])
+@pytest.mark.parametrize("line", ["\n", "\r\n"])
+def test_index_fasta_reads_lines_case_and_left_out_records(tmp_path, suffix, line):
+    path = tmp_path / f"a{suffix}"
+    text = line.join([">chrM left out", "ACGT", ">chr1 described", "ACG", "tnR", ">chr2:3-4", "GG", ""]).encode()
+    path.write_bytes(gzip.compress(text) if suffix.endswith("gz") else text)
+    codes, index = index_fasta(path, {"chr1": 6, "chr2": 10})
+    assert codes.tolist() == [0, 1, 2, 3, N, N, 2, 2]
+    assert index.to_dict("records") == [
+        {"chrom": "chr1", "start": 0, "length": 6, "offset": 0},
+        {"chrom": "chr2", "start": 2, "length": 2, "offset": 6},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (">chr1\nACG\n", "another assembly"),
+        (">chr1:2-4\nACGT\n", "another assembly"),
+        (">chr1:4-7\nACGT\n", "another assembly"),
+        (">chr1\nACGTA\n>chr1:1-2\nAC\n", "two records of chr1"),
+        (">1\nACGTA\n", "names must look like chr1"),
+        ("ACGT\n", "give a FASTA file"),
+        ("", "give a FASTA file"),
+    ],
+)
+def test_index_fasta_refuses_what_does_not_fit_the_assembly(tmp_path, text, message):
+    path = tmp_path / "bad.fa"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        index_fasta(path, {"chr1": 5})
+    assert str(path) in str(error.value)
+
+
+def test_fetch_equals_the_padded_string_everywhere(genome):
+    text = {"chr1": (TEXT[:100] + "NNN" + TEXT[103:], 0), "chr2": (OTHER, 1000)}
+    draw = np.random.default_rng(3)
+    for _ in range(2000):
+        chrom = ("chr1", "chr2")[draw.integers(2)]
+        body, first = text[chrom]
+        start = int(draw.integers(first - 60, first + len(body) + 60))
+        end = start + int(draw.integers(0, 150))
+        expected = "".join(body[at - first] if 0 <= at - first < len(body) else "N" for at in range(start, end))
+        assert decode(genome.fetch(chrom, start, end)) == expected
+
+
+def test_fetch_gives_a_copy(genome):
+    genome.fetch("chr1", 0, 10)[:] = N
+    assert decode(genome.fetch("chr1", 0, 10)) == TEXT[:10]
+
+
+def test_windows_equal_fetch_in_the_order_asked(genome):
+    draw = np.random.default_rng(4)
+    chrom = draw.choice(["chr1", "chr2"], 200)
+    start = np.where(chrom == "chr1", draw.integers(0, 271, 200), draw.integers(1000, 1091, 200))
+    found = genome.windows(chrom, start, 30)
+    assert found.dtype == np.uint8
+    for row, name, at in zip(found, chrom, start, strict=True):
+        assert np.array_equal(row, genome.fetch(name, at, at + 30))
+    assert genome.windows(np.array(["chr1", "chr2"]), np.array([270, 1090]), 30).shape == (2, 30)
+
+
+@pytest.mark.parametrize(("chrom", "start"), [("chr1", -1), ("chr1", 271), ("chr2", 999), ("chr2", 1091)])
+def test_windows_refuse_to_reach_into_the_next_record(genome, chrom, start):
+    with pytest.raises(IndexError, match=chrom):
+        genome.windows(np.array([chrom]), np.array([start]), 30)
+
+
+def test_bounds_and_membership(genome):
+    assert genome.bounds("chr2") == (1000, 1120)
+    assert "chr1" in genome and "chr3" not in genome
+    assert isinstance(genome, Genome)
+
+
+def test_embedded_sites_are_what_the_genome_holds_at_their_coordinates(shared):
+    path = shared / "data/genome/hg38_chr22_32000000-32300000.fa"
+    text = "".join(path.read_text().splitlines()[1:])
+    shards = sorted((Path(__file__).parents[2] / "resources/demo/dhs").glob("sites-*.npz"))
+    table, codes, _ = read_sites(shards)
+    inside = np.flatnonzero((table["chrom"] == "chr22") & (table["start"] >= 32_000_000) & (table["end"] <= 32_300_000))
+    assert len(inside) == 4
+    for row in inside:
+        at = table["start"][row] - 32_000_000
+        assert np.array_equal(codes[row], encode(text[at : at + 200]))

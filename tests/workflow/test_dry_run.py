@@ -1,0 +1,140 @@
+"""What `snakemake -n` plans from a fresh clone, and what it says of a broken study."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+from workflow_tools import ROOT, clone, environment, planned, snakemake
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """A clone in which nothing was built."""
+    return clone(tmp_path_factory.mktemp("fresh") / "regdna")
+
+
+def test_the_demo_is_the_default_and_its_plan_is_known(fresh):
+    plan = planned(fresh, "all", study=None)
+    assert plan == {
+        "fetch_source": 9, "index_genome": 1, "tile_windows": 2, "unpack_sequences": 1, "label_windows": 2, "split_windows": 2,
+        "train_model": 18, "predict_windows": 18, "mutagenise_locus": 6, "score_variants": 2, "evaluate_model": 11,
+        "compare_models": 1, "account_costs": 1, "render_report": 1, "all": 1,
+    }  # fmt: skip
+
+
+def test_one_result_builds_only_what_it_needs(fresh):
+    plan = planned(fresh, "results/demo/dhs/basset/metrics.parquet", study=None)
+    assert plan == {"fetch_source": 4, "tile_windows": 1, "unpack_sequences": 1, "label_windows": 1, "split_windows": 1,
+                    "train_model": 2, "predict_windows": 2, "evaluate_model": 1}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("phase", "steps"),
+    [
+        ("sources", {"fetch_source"}),
+        ("windows", {"fetch_source", "index_genome", "tile_windows", "unpack_sequences", "label_windows", "split_windows"}),
+        ("train", {"train_model"}),
+        ("variants", {"mutagenise_locus", "score_variants"}),
+        ("evaluate", {"evaluate_model", "compare_models"}),
+        ("report", {"render_report", "account_costs"}),
+    ],
+)
+def test_phases_are_targets(fresh, phase, steps):
+    plan = planned(fresh, phase, study=None)
+    assert steps <= set(plan)
+    if phase == "train":
+        assert not {"predict_windows", "evaluate_model"} & set(plan)
+
+
+def test_an_unknown_result_is_refused(fresh):
+    result = snakemake(fresh, "-n", "results/demo/dhs/bassett/metrics.parquet", study=None)
+    assert result.returncode == 1
+
+
+def test_the_slurm_profile_is_found_by_its_name(fresh):
+    arguments = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "all"]
+    result = subprocess.run(arguments, cwd=fresh, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_lint_is_clean(fresh):
+    result = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], cwd=fresh, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_snakefmt_is_clean():
+    arguments = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "rules"]
+    result = subprocess.run(arguments, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_generated_documentation_is_up_to_date():
+    result = subprocess.run([sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in (ROOT / "workflow_scripts").glob("*.py") if path.name != "resume.py"))
+def test_every_script_explains_itself(script):
+    result = subprocess.run([sys.executable, f"workflow_scripts/{script}", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0
+    assert "usage:" in result.stdout
+    assert "required" in result.stdout
+
+
+def change(path: str, value: object):
+    """A function that sets a dotted key of a study; `None` removes it."""
+
+    def apply(study: dict) -> None:
+        *parents, last = path.split(".")
+        for key in parents:
+            study = study[key]
+        if value is None:
+            del study[last]
+        else:
+            study[last] = value
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (change("training.epocs", 3), ["training.epocs", "unknown key", "'epochs'"]),
+        (change("training.epochs", "many"), ["training.epochs", "'many'", "integer"]),
+        (change("models.basset.architecture", "bassett"), ["models.basset.architecture", "'bassett'", "'basset'"]),
+        (change("models.basset.parameters", {"filter": [1]}), ["models.basset.parameters.filter", "'filters'"]),
+        (change("models.kmer-logistic.regime", "probe"), ["models.kmer-logistic.regime", "full"]),
+        (change("models.basset.datasets", ["dsh"]), ["models.basset.datasets", "'dsh'", "'dhs'"]),
+        (change("models.basset.context", 5000), ["models.basset.context", "5000", "1000"]),
+        (change("datasets.dhs.split.validation", ["chr21"]), ["datasets.dhs.split", "chr21", "both test and validation"]),
+        (change("datasets.dhs.split.test", ["chr99"]), ["datasets.dhs.split.test", "'chr99'"]),
+        (change("datasets.chr22.split.gap", 10), ["datasets.chr22.split.gap", "10 bp", "1000"]),
+        (change("datasets.chr22.loci", ["k562-dhs"]), ["datasets.chr22.loci", "hg38", "hg19"]),
+        (change("datasets.chr22.loci", ["dgcr8"]), ["datasets.chr22.loci", "'dgcr8'", "'dgcr8-promoter'"]),
+        (change("datasets.chr22.genome", "demo-dhs"), ["datasets.chr22.genome", "hg38", "hg19"]),
+        (change("datasets.dhs.sites", None), ["datasets.dhs", "either 'sites' or 'genome'"]),
+        (change("title", None), ["'title'", "missing"]),
+    ],
+)
+def test_a_broken_study_is_one_clear_line(fresh, tmp_path, edit, said):
+    study = yaml.safe_load((fresh / "tests/studies/tiny.yaml").read_text())
+    edit(study)
+    (tmp_path / "broken.yaml").write_text(yaml.safe_dump(study))
+    arguments = [sys.executable, "-m", "snakemake", "-n", "--config", "study=broken", f"studies={tmp_path}"]
+    result = subprocess.run(arguments, cwd=fresh, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 1
+    lines = [line for line in result.stderr.splitlines() if line.startswith("regdna: ")]
+    assert len(lines) == 1, result.stderr
+    assert all(part in lines[0] for part in [f"{tmp_path}/broken.yaml", *said]), lines[0]
+    assert "Traceback" not in result.stderr
+
+
+def test_a_locus_outside_its_assembly_is_one_clear_line(tmp_path):
+    folder = clone(tmp_path / "regdna")
+    table = folder / "resources/loci.tsv"
+    table.write_text(table.read_text().replace("20067655\t20067855", "51304500\t51304700"))
+    result = snakemake(folder, "-n")
+    assert result.returncode == 1
+    assert "regdna: " in result.stderr
+    assert "dgcr8-promoter at chr22:51304500-51304700" in result.stderr

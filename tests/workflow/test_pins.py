@@ -1,0 +1,42 @@
+"""One set of pins: requirements, the lock and the conda environments agree."""
+
+import re
+
+import pytest
+import yaml
+from workflow_tools import ROOT
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    rows = [line.split("==") for line in lines if line and not line.startswith("#")]
+    assert all(len(row) == 2 for row in rows), f"{name}: every line is package==version"
+    return {package.lower().replace("_", "-"): version for package, version in rows}
+
+
+def test_the_lock_holds_every_requirement():
+    lock = pins("requirements-lock.txt")
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        for package, version in pins(name).items():
+            assert lock.get(package) == version, f"{package} in {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_conda_environments_have_the_same_pins(path):
+    wanted = pins("requirements.txt")
+    dependencies = yaml.safe_load(path.read_text())["dependencies"]
+    listed = next(one["pip"] for one in dependencies if isinstance(one, dict))
+    for line in listed:
+        package, version = line.split("==")
+        assert wanted[package.lower()] == version, f"{path.name}: {line}"
+
+
+def test_torch_comes_first():
+    first = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#"))
+    assert first.startswith("torch=="), "another package would choose torch's build"
+
+
+def test_the_version_is_written_once():
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)[1]
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version

@@ -1,0 +1,60 @@
+"""A copy of the checkout as a fresh clone has it, and Snakemake run in it as a user would."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LEFT_OUT = shutil.ignore_patterns(".venv", ".git", ".snakemake", "__pycache__", ".pytest_cache", ".ruff_cache", ".whl", ".gl")
+
+
+def clone(destination: Path) -> Path:
+    """Copy the checkout without what is generated."""
+
+    def ignore(folder: str, names: list[str]) -> set[str]:
+        generated = {name for name in names if name != "README.md"} if Path(folder) == ROOT / "results" else set()
+        return LEFT_OUT(folder, names) | generated
+
+    return Path(shutil.copytree(ROOT, destination, symlinks=True, ignore=ignore))
+
+
+def environment() -> dict[str, str]:
+    """The environment in which `snakemake` is the one of the running Python."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONNOUSERSITE": "1"}
+
+
+def command(*arguments: str, study: str | None = "tiny") -> list[str]:
+    """A Snakemake command line, of a test study by default."""
+    chosen = ["--config", f"study={study}", "studies=tests/studies", "--"] if study else ["--"]
+    options = [one for one in arguments if one.startswith("-")]
+    targets = [one for one in arguments if not one.startswith("-")]
+    return [sys.executable, "-m", "snakemake", *options, *chosen, *targets]
+
+
+def snakemake(folder: Path, *arguments: str, study: str | None = "tiny", cores: int = 2) -> subprocess.CompletedProcess[str]:
+    """Run Snakemake in a clone and wait for it."""
+    return subprocess.run(
+        command(f"--cores={cores}", *arguments, study=study), cwd=folder, env=environment(), capture_output=True, text=True
+    )
+
+
+def planned(folder: Path, *arguments: str, study: str | None = "tiny") -> dict[str, int]:
+    """Jobs that a dry run would do: rule to count, without the total; empty if nothing is to be done."""
+    result = snakemake(folder, "-n", "--quiet=host", *arguments, study=study)
+    assert result.returncode == 0, result.stderr
+    if "Nothing to be done" in result.stdout + result.stderr:
+        return {}
+    table = re.search(r"^job +count\n-[- ]+\n(.*?)\n\n", result.stdout + result.stderr, flags=re.MULTILINE | re.DOTALL)
+    assert table, result.stdout + result.stderr
+    counts = {name: int(count) for name, count in (line.split() for line in table[1].splitlines())}
+    counts.pop("total")
+    return counts
+
+
+def compute(run: Path) -> dict:
+    """The content of a run's compute.json."""
+    return json.loads((run / "compute.json").read_text())

@@ -1,0 +1,126 @@
+"""The report page from plain data. Here it is put together; the template decides what stands where."""
+
+import jinja2
+import numpy as np
+
+from regdna import plots
+from regdna.models import ARCHITECTURES
+from regdna.page import answer, figures, tables
+from regdna.page.results import Locus, Results, Variants
+from regdna.step import InputError
+
+__all__ = ["Locus", "Results", "Variants", "render"]
+
+
+def render(results: Results) -> str:
+    """The whole page as HTML; the same results give the same text.
+
+    Raises:
+        InputError: a model of the study has no result.
+    """
+    check(results)
+    engine = jinja2.Environment(
+        loader=jinja2.PackageLoader("regdna", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    engine.filters["plain"] = plain
+    return engine.get_template("report.html.j2").render(
+        study=results.study,
+        name=results.name,
+        root=results.root,
+        palette=plots.PALETTE,
+        datasets=[dataset(results, one) for one in results.study["datasets"]],
+        loci=loci(results),
+        variants=variant_sets(results),
+        cost={"figure": figures.cost(results), "table": tables.costs(results)},
+        sources=[
+            {"id": source, **results.sources[source], "table": tables.files(results, source, files)}
+            for source, files in tables.used_sources(results.study).items()
+        ],
+        models=[model(results, one) for one in results.study["models"]],
+        pretrained=[one for one in results.study["models"] if results.weights(one).startswith("published")],
+        random=[one for one in results.study["models"] if results.weights(one).startswith("random")],
+        replicates=int(results.scores["replicates"].iloc[0]),
+        least={"blocks": answer.FEWEST_BLOCKS, "positives": answer.FEWEST_POSITIVES},
+        assumptions=results.assumptions,
+        versions=results.versions,
+    )
+
+
+def check(results: Results) -> None:
+    """Raise InputError if a model of the study has no scores or no cost on one of its datasets."""
+    for one in results.study["datasets"]:
+        for what, frame in (("metrics", results.scores), ("ledger rows", results.ledger)):
+            missing = [model for model in results.models(one) if model not in set(frame[frame["dataset"] == one]["model"])]
+            if missing:
+                command = f"snakemake {results.root}/report.html"
+                raise InputError(f"{results.root}: {one} has no {what} of {', '.join(missing)}; make them: {command}")
+
+
+def plain(value: object) -> str:
+    """A setting as a person writes it: lists and mappings without brackets."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {plain(one)}" for key, one in value.items())
+    if isinstance(value, list):
+        return "–".join(str(one) for one in value)
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def dataset(results: Results, name: str) -> dict:
+    """What the page shows of one dataset."""
+    said = answer.verdict(results, name)
+    return {
+        "id": name,
+        **results.study["datasets"][name],
+        "verdict": said,
+        "forest": figures.forest(results, name, said["chosen"]),
+        "leaderboard": tables.leaderboard(results, name, said["chosen"]),
+        "per_target": tables.per_target(results, name),
+        "differences": tables.differences(results, name),
+        "curves": figures.curves(results, name),
+        "certificate": results.certificates[name],
+        "similarity": tables.similarity(results, name),
+        "command": f"snakemake {results.root}/{name}/splits.json",
+    }
+
+
+def loci(results: Results) -> list[dict]:
+    """What the page shows of each locus of each dataset, in the study's order."""
+    out = []
+    for name, entry in results.study["datasets"].items():
+        for locus in entry["loci"]:
+            some = [one for one in results.loci if one.dataset == name and one.about["locus"] == locus]
+            if some:
+                place = results.places.loc[locus]
+                where = f"{place.chrom}:{place.start + 1:,}–{place.end:,}"
+                out.append({"id": locus, "dataset": entry["title"], "title": place.title, "why": place.why, "where": where,
+                            "assembly": place.assembly, "figure": figures.locus(results, some)})  # fmt: skip
+    return out
+
+
+def variant_sets(results: Results) -> list[dict]:
+    """What the page shows of each set of variants of each dataset."""
+    out = []
+    for name, entry in results.study["datasets"].items():
+        for variants in entry["variants"]:
+            some = [one for one in results.variants if one.dataset == name and one.name == variants]
+            if some:
+                out.append({"id": variants, "dataset": entry["title"], "note": entry["note"], "about": some[0].about,
+                            "counts": tables.variant_counts(results, some), "figure": figures.variants(results, some),
+                            "top": tables.top_variants(results, some)})  # fmt: skip
+    return out
+
+
+def model(results: Results, name: str) -> dict:
+    """What the methods say of one model: what it is, how it was trained, where it comes from."""
+    entry = results.study["models"][name]
+    known = ARCHITECTURES[entry["architecture"]]
+    trained = known.family != "row zero" and entry["regime"] != "probe"
+    counts = results.ledger[results.ledger["model"] == name]["parameters"]
+    return {"id": name, **entry, "family": answer.KINDS[known.family], "summary": known.summary, "citation": known.citation,
+            "weights": results.weights(name), "settings": entry["training"] if trained else {},
+            "count": " to ".join(f"{int(one):,}" for one in np.unique(counts))}  # fmt: skip
