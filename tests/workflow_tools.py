@@ -1,5 +1,6 @@
 """A copy of the checkout as a fresh clone has it, and Snakemake run in it as a user would."""
 
+import importlib.util
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns(".venv", ".git", ".snakemake", "__pycache__", ".pytest_cache", ".ruff_cache", ".whl", ".gl")
@@ -58,3 +60,11 @@ def planned(folder: Path, *arguments: str, study: str | None = "tiny") -> dict[s
 def compute(run: Path) -> dict:
     """The content of a run's compute.json."""
     return json.loads((run / "compute.json").read_text())
+
+
+def step(name: str) -> ModuleType:
+    """A script as a module; some share their names with rooms of the library, so it is loaded by its file."""
+    spec = importlib.util.spec_from_file_location(f"step_{name}", ROOT / f"workflow_scripts/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

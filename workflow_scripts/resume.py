@@ -3,8 +3,8 @@
     python workflow_scripts/resume.py [--profile P] [target ...]
 
 The one script here that no rule runs (`make resume` does). A master that was killed leaves jobs behind which go on
-writing; they are asked to stop (training has saved its last epoch), their leases are cleared, the folder is unlocked
-and Snakemake is started again with what was given.
+writing; they are asked to stop (training has saved its last epoch), their temporary files are removed, the folder is
+unlocked and Snakemake is started again with what was given.
 """
 
 import subprocess
@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 
 import psutil
+
+from regdna.store import sweep
 
 PATIENCE_SECONDS = 30
 
@@ -26,8 +28,7 @@ def main(arguments: list[str]) -> int:
         print(f"regdna: a run is going on here (process {pids}); stop it first, or wait for it", file=sys.stderr)
         return 1
     stop(leftovers)
-    for lease in here.glob("results/**/*.lease"):
-        lease.unlink(missing_ok=True)
+    sweep(here / "results")
     snakemake = [sys.executable, "-m", "snakemake"]
     subprocess.run([*snakemake, "--unlock"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return subprocess.run([*snakemake, *arguments]).returncode

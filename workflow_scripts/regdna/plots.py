@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 # Name to colour on light and on dark ground. Series: Okabe and Ito 2008, hues by family. Each light colour occurs once,
 # since it stands for its name until the SVG is written.
@@ -45,6 +45,8 @@ LOWER, RAISED = (0.16, 0.44, 0.80), (0.87, 0.44, 0.10)
 EFFECTS = LinearSegmentedColormap.from_list("effects", [(*LOWER, 1.0), (*LOWER, 0.0), (*RAISED, 0.0), (*RAISED, 1.0)])
 COLUMNS = 4
 WIDTH = 10.0
+LARGEST, SMALLEST = 1.46, 0.9  # how far a figure may be scaled on the page, pixels a point, so that its text stays readable
+NUMBER = re.compile(r"-?\d+\.\d{3,}")
 STYLE = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -106,29 +108,37 @@ def as_svg(paint: Callable[..., Figure]) -> Callable[..., str]:
     def drawn(*args: object, name: str, alt: str, **options: object) -> str:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
-            # The salt makes ids the same in every run, and different between the figures of one page.
-            matplotlib.rcParams.update({**STYLE, "svg.hashsalt": name})
+            matplotlib.rcParams.update(STYLE)
             buffer = io.StringIO()
             paint(*args, **options).savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-        return inline(buffer.getvalue(), alt)
+        return inline(buffer.getvalue(), name, alt)
 
     return drawn
 
 
-def inline(text: str, alt: str) -> str:
-    """An SVG file as an element for a page: no prolog or unused ids, short numbers, the page's fonts and colours."""
+def inline(text: str, name: str, alt: str) -> str:
+    """An SVG file as an element for a page: no prolog, short numbers, the page's fonts and colours, ids that start with ``name``."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.S)
-    used = set(re.findall(r"(?:url\(|href=\")#([\w-]+)", text))
-    text = re.sub(r' id="([\w-]+)"', lambda match: match[0] if match[1] in used else "", text)
-    text = re.sub(r"-?\d+\.\d{3,}", lambda match: f"{float(match[0]):.2f}".rstrip("0").rstrip("."), text)
+    # Matplotlib's ids are hashes that differ from run to run: number those that are referred to, drop the others.
+    used = dict.fromkeys(re.findall(r"(?:url\(|href=\")#([\w-]+)", text))
+    ids = {old: f"{name}-{at}" for at, old in enumerate(used)}
+    text = re.sub(r' id="([^"]+)"', lambda match: f' id="{ids[match[1]]}"' if match[1] in ids else "", text)
+    text = re.sub(r"(url\(|href=\")#([\w-]+)", lambda match: f"{match[1]}#{ids[match[2]]}", text)
+    text = re.sub(r'="[^"]*"', lambda match: NUMBER.sub(shorter, match[0]), text)
     text = re.sub(r"(font: (?:\w+ )*[\d.]+px )[^;\"]+", r"\1var(--sans)", text)
     for colour, (light, _) in PALETTE.items():
         text = text.replace(light, f"var(--{colour})")
     width, height = (float(value) for value in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text).groups())
-    head = f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {width:g} {height:g}" xmlns:xlink="http://www.w3.org/1999/xlink">'
+    size = f"max-width: {width * LARGEST:.0f}px; min-width: {width * SMALLEST:.0f}px"
+    head = f'<svg role="img" aria-label="{html.escape(alt)}" viewBox="0 0 {width:g} {height:g}" style="{size}">'
     body = re.sub(r"\n\s*", "\n", text[text.index(">") + 1 :]).replace("\n</", "</")
     return head + body.strip()
+
+
+def shorter(match: re.Match) -> str:
+    """A coordinate with two decimals."""
+    return f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
 
 
 @as_svg
@@ -139,7 +149,7 @@ def forest(rows: pd.DataFrame, looks: dict[str, Series], beat: float | None) -> 
         rows: model, value, low, high, one row a model in the order to show; low and high may be NaN.
         beat: value to draw a line at (that of the CNN to beat), if any.
     """
-    figure = Figure((WIDTH, 0.85 + 0.36 * len(rows)), layout="constrained")
+    figure = Figure((0.75 * WIDTH, 0.85 + 0.34 * len(rows)), layout="constrained")
     axes = figure.subplots()
     if beat is not None:
         axes.axvline(beat, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
@@ -207,16 +217,16 @@ def locus(models: list[tuple[Series, np.ndarray]], codes: np.ndarray, start: int
         codes: reference bases, uint8 (positions,); 4 is N.
         start: coordinate of the first base, 0-based.
     """
-    figure = Figure((WIDTH, 0.45 + 2.15 * len(models)), layout="constrained")
-    grid = figure.subplots(2 * len(models), 2, sharex="col", height_ratios=[1.5, 1] * len(models), width_ratios=[1, 0.012])
+    figure = Figure((WIDTH, 0.45 + 2.4 * len(models)), layout="constrained")
+    grid = figure.subplots(2 * len(models), 2, sharex="col", height_ratios=[1.9, 1] * len(models), width_ratios=[1, 0.012])
     for (logo_axes, blank), (heat_axes, key_axes), (look, effect) in zip(grid[::2], grid[1::2], models, strict=True):
         blank.set_axis_off()
         logo(logo_axes, effect, codes)
         logo_axes.set_title(look.label, loc="left", fontweight="bold", color=look.colour)
         heat_map(heat_axes, key_axes, effect, codes)
     last = grid[-1, 0]
-    last.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    last.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{start + int(at) + 1:,}"))
+    places = [int(at) for at in MaxNLocator(8, integer=True).tick_values(start + 1, start + len(codes)) if start < at <= start + len(codes)]
+    last.set_xticks([at - start - 1 for at in places], [f"{at:,}" for at in places])
     last.set_xlabel(f"position on {chrom} (1-based)")
     return figure
 
@@ -264,7 +274,7 @@ def effect_sizes(sizes: dict[str, np.ndarray], looks: dict[str, Series]) -> Figu
     Args:
         sizes: model to size of each variant's effect, float (n,), not negative.
     """
-    figure = Figure((7, 3), layout="constrained")
+    figure = Figure((6.5, 3), layout="constrained")
     axes = figure.subplots()
     for model, values in sizes.items():
         ordered = np.sort(values[values > 0])[::-1]
@@ -300,6 +310,9 @@ def cost(rows: pd.DataFrame, looks: dict[str, Series], titles: dict[str, str]) -
             dot = axes.plot(row.seconds, row.value, look.marker, markersize=7, color=look.colour, markerfacecolor=fill)
             seen.setdefault(look.label, dot[0])
         axes.set(xscale="log", xlabel="seconds to train one seed", title=title)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.margins(0.12)
         axes.grid()
     for axes in panels.flat[len(titles) :]:

@@ -26,7 +26,9 @@ def code_digest(script: Path, extra: Iterable[str] = ()) -> str:
     parts = [(script.name, _statements(script))]
     parts += [(name, _statements(path)) for name, path in sorted(closure(script, extra).items())]
     text = "\0".join(f"{name}\0{body}" for name, body in parts)
-    text += "\0".join(_template(path) for path in templates(root, [name for name, _ in parts]))
+    if any(name == f"{PACKAGE}.page" for name, _ in parts):  # what it prints besides code
+        text += "".join(path.read_text(encoding="utf-8") for path in sorted((root / PACKAGE / "templates").iterdir()))
+        text += repr(assumptions(root / PACKAGE))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -56,12 +58,6 @@ def assumptions(folder: Path) -> list[tuple[str, str]]:
     return rows
 
 
-def templates(root: Path, modules: Iterable[str]) -> list[Path]:
-    """The page templates, if the page is among ``modules``; they are part of what it says, as are all assumptions."""
-    folder = root / PACKAGE / "templates"
-    return sorted(folder.iterdir()) if f"{PACKAGE}.page" in modules else []
-
-
 @functools.cache
 def _parsed(path: Path, modified: int, size: int) -> tuple[tuple[str, ...], str]:
     """The package modules (or names that may be modules) that a file imports, and its statements without docstrings."""
@@ -84,10 +80,6 @@ def _imports(path: Path) -> tuple[str, ...]:
 
 def _statements(path: Path) -> str:
     return _parsed(path, path.stat().st_mtime_ns, path.stat().st_size)[1]
-
-
-def _template(path: Path) -> str:
-    return f"{path.name}\0{path.read_text(encoding='utf-8')}"
 
 
 def _is_docstring(node: ast.AST, first: ast.stmt) -> bool:

@@ -4,6 +4,7 @@ import argparse
 import inspect
 import logging
 import re
+import signal
 import sys
 import time
 import traceback
@@ -40,6 +41,8 @@ def run(main: Callable[..., None]) -> None:
     else:
         _log_to(job.log[0] if job.log else None)
         arguments, lease = bind(main, job), Path(f"{job.log[0]}.lease") if job.log else None
+    # A job that is asked to end cleans up behind itself: leases and temporary files go.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if lease is None:
             main(**arguments)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import threading
@@ -26,7 +27,7 @@ def atomic(path: Path) -> Iterator[Path]:
     ``path`` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp{path.suffix}")
+    temporary = _beside(path, path.suffix)
     try:
         yield temporary
         with open(temporary, "rb") as handle:
@@ -36,11 +37,28 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _beside(path: Path, suffix: str = "") -> Path:
+    """A temporary name in the same folder that says who writes it."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp{suffix}")
+
+
+def sweep(folder: Path) -> int:
+    """Remove temporary files and folders below ``folder`` that dead processes of this host left; gives their number."""
+    writer = re.compile(rf"\..+\.{re.escape(socket.gethostname())}\.(\d+)\.[0-9a-f]{{8}}\.tmp")
+    left = [path for path in folder.rglob(".*.tmp*") if (match := writer.match(path.name)) and not psutil.pid_exists(int(match[1]))]
+    for path in left:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return len(left)
+
+
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """As ``atomic`` for a folder: yield a new one beside ``path`` that replaces it whole on success."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    temporary = _beside(path)
     temporary.mkdir()
     try:
         yield temporary

@@ -10,6 +10,7 @@ from regdna.page.results import MEAN, Results, pick
 from regdna.page.text import number, seconds
 
 KINDS = {"transformer": "transformer", "cnn": "CNN", "row zero": "row zero"}
+SHORT = {"transformer": "the transformer", "cnn": "the CNN", "row zero": "row zero"}
 LEADS = {"transformer": "the best transformer", "cnn": "the CNN to beat", "row zero": "the best of row zero"}
 
 
@@ -34,42 +35,42 @@ def verdict(results: Results, dataset: str) -> dict:
     elif any(rows.loc[(chosen[a], chosen[b]), "verdict"] == "too small to judge" for a, b in pairs):
         headline, sentences = "Too small to judge.", [*too_small(results, dataset, chosen), costs(results, dataset, chosen)]
     else:
-        headline = winner(results, rows["verdict"], chosen)
-        sentences = [*told(results, dataset, rows, chosen, pairs), costs(results, dataset, chosen)]
+        headline = winner(results, results.mean(dataset)["value"], rows["verdict"], chosen)
+        sentences = told(results, dataset, rows, chosen, pairs)
     return {"headline": headline, "sentences": sentences, "chosen": chosen}
 
 
-def winner(results: Results, said: pd.Series, chosen: dict[str, str]) -> str:
+def winner(results: Results, value: pd.Series, said: pd.Series, chosen: dict[str, str]) -> str:
     """Who wins among the best of each family, or that nobody is known to.
 
     Args:
+        value: mean AUROC on the test part by model.
         said: verdict by (model, against).
     """
-    names = {model: f"{'' if family == 'row zero' else 'the '}{KINDS[family]} ({results.label(model)})" for family, model in chosen.items()}
-    others = {model: [one for one in names if one != model] for model in names}
-    for model in names:
-        if all(said[model, other] == "better" for other in others[model]):
-            return f"{capital(names[model])} wins."
-    top = [model for model in names if not any(said[model, other] == "worse" for other in others[model])]
-    equal = all(said[one, other] == "equivalent" for one, other in combinations(top, 2))
-    ending = "are equivalent" if equal else "cannot be told apart"
-    return f"No single winner: {' and '.join(names[model] for model in top)} {ending}."
+    names = {model: f"{SHORT[family]} ({results.label(model)})" for family, model in chosen.items()}
+    leader = max(names, key=lambda model: value[model])
+    top = [leader, *(model for model in names if model != leader and said[leader, model] != "better")]
+    if len(top) == 1:
+        return f"{capital(names[leader])} wins."
+    ending = "are equivalent" if all(said[pair] == "equivalent" for pair in combinations(top, 2)) else "cannot be told apart"
+    beaten = [model for model in names if model not in top and all(said[one, model] == "better" for one in top)]
+    rest = f"; each beats {' and '.join(names[model] for model in beaten)}" if beaten else ""
+    return f"No single winner: {' and '.join(names[model] for model in top)} {ending}{rest}."
 
 
 def told(results: Results, dataset: str, rows: pd.DataFrame, chosen: dict[str, str], pairs: list[tuple[str, str]]) -> list[str]:
-    """A sentence a pair of families, and the smallest difference that could have been shown."""
-    value, sentences, named = results.mean(dataset)["value"], [], set()
-    for pair in pairs:
-        terms = []
-        for family in pair:
-            model = chosen[family]
-            detail = "" if family in named else f", {model}{start(results, model)}, at {number(value[model])},"
-            terms.append(f"{LEADS[family]}{detail}")
-            named.add(family)
-        text = difference(rows.loc[(chosen[pair[0]], chosen[pair[1]])], results.study["evaluation"]["margin"])
-        sentences.append(f"{capital(terms[0])} {text.format(other=terms[1].rstrip(','))}.")
+    """A sentence on the first family against the second, one on both against the third, and what could have been shown."""
+    value, margin = results.mean(dataset)["value"], results.study["evaluation"]["margin"]
+    full = {family: f"{LEADS[family]}, {model}{start(results, model)}, at {number(value[model])}" for family, model in chosen.items()}
+    words = {pair: difference(rows.loc[(chosen[pair[0]], chosen[pair[1]])], margin) for pair in pairs}
+    (one, other), *rest = pairs
+    sentences = [f"In mean AUROC, {full[one]}, {words[one, other].format(full[other])}."]
+    if rest:
+        third = rest[0][1]
+        told = ", and ".join(f"{SHORT[family]} {words[family, third].format('it')}" for family, _ in rest)
+        sentences.append(f"Against {full[third]}: {told}.")
     least = max(rows.loc[(chosen[a], chosen[b]), "smallest_detectable"] for a, b in pairs)
-    return [*sentences, f"The smallest difference in mean AUROC that these data could have shown is {number(least)}."]
+    return [*sentences, f"These data could have shown a difference of {number(least)} or more. {costs(results, dataset, chosen)}"]
 
 
 def start(results: Results, model: str) -> str:
@@ -78,16 +79,14 @@ def start(results: Results, model: str) -> str:
 
 
 def difference(row: pd.Series, margin: float) -> str:
-    """A paired difference in words, with ``{other}`` where the other model goes: by how much, and what the interval leaves open."""
-    interval = f"95 % interval {number(row['low'], 3, True)} to {number(row['high'], 3, True)}"
-    size = f"{number(row['difference'], 3, True)} ({interval})"
+    """A paired difference in words, with ``{}`` where the other model goes: by how much, and what the interval leaves open."""
+    size = f"{number(row['difference'], 3, True)}, 95\u00a0% interval {number(row['low'], 3, True)} to {number(row['high'], 3, True)}"
     if row["verdict"] == "equivalent":
-        return f"is equivalent to {{other}}: the difference in mean AUROC is {size}, its 90 % interval within ±{margin:g}"
+        return f"is equivalent to {{}} (difference {size}; its 90\u00a0% interval within ±{margin:g})"
     if row["verdict"] == "cannot tell":
-        return f"cannot be told from {{other}}: the difference in mean AUROC is {size}, which leaves open who is better"
-    small = f", though it is less than the {margin:g} that this study calls of practical matter" if abs(row["difference"]) < margin else ""
-    how = f"{row['verdict']} than {{other}}"
-    return f"is {how}, by {number(abs(row['difference']))} in mean AUROC: the difference is {size}, which does not leave that open{small}"
+        return f"cannot be told apart from {{}} (difference {size}: either may be better)"
+    small = f", though by less than the {margin:g} that matters in practice," if abs(row["difference"]) < margin else ""
+    return f"is {row['verdict']} than {{}}{small} (difference {size}: not left open)"
 
 
 def too_small(results: Results, dataset: str, chosen: dict[str, str]) -> list[str]:
@@ -97,7 +96,7 @@ def too_small(results: Results, dataset: str, chosen: dict[str, str]) -> list[st
     values = "; ".join(f"{LEADS[family]}, {model}{start(results, model)}, {number(value[model])}" for family, model in chosen.items())
     return [
         f"The test part holds {facts.blocks} blocks, and its scarcest target has {facts.independent_positives} positives that do not "
-        f"overlap. Under {FEWEST_BLOCKS} blocks or {FEWEST_POSITIVES} such positives no interval is given, no difference is read, and nobody wins.",
+        f"overlap. With fewer than {FEWEST_BLOCKS} blocks or {FEWEST_POSITIVES} such positives there is no interval, and nobody wins.",
         f"For the record only, mean AUROC on the test part: {values}.",
     ]
 
@@ -108,7 +107,7 @@ def costs(results: Results, dataset: str, chosen: dict[str, str]) -> str:
     if "transformer" not in spent or len(spent) < 2:
         return f"Training took {', '.join(f'{seconds(value)} for {KINDS[family]}' for family, value in spent.items())}, a seed."
     ratios = " and ".join(
-        f"{number(spent['transformer'] / value, 1)} times as long as {'row zero' if family == 'row zero' else 'the CNN'} ({seconds(value)})"
+        f"{spent['transformer'] / value:.2g} times as long as {SHORT[family]} ({seconds(value)})"
         for family, value in spent.items()
         if family != "transformer"
     )

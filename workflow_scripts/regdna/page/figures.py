@@ -42,7 +42,7 @@ def curves(results: Results, dataset: str) -> list[dict]:
     points = results.curves[results.curves["dataset"] == dataset]
     mine = {model: look for model, look in looks(results).items() if model in results.models(dataset)}
     out = []
-    for kind, title, chance in (("roc", "ROC", "a coin"), ("pr", "Precision-recall", "the prevalence, which a coin would reach")):
+    for kind, title, chance in (("roc", "ROC", "chance"), ("pr", "Precision-recall", "chance, which is the prevalence")):
         alt = f"{title} curves of {', '.join(mine)} for {', '.join(targets['name'])}"
         svg = plots.curves(points, kind, targets, mine, name=f"{kind}-{dataset}", alt=alt)
         caption = f"{title} curves on the test part, one panel a target{cut}; first seed of each model. Dashed: {chance}."
@@ -51,15 +51,15 @@ def curves(results: Results, dataset: str) -> list[dict]:
 
 
 def locus(results: Results, some: list[Locus]) -> dict:
-    """Logo and heat map of all models at one locus, for the target that they think likeliest there."""
+    """Logo and heat map of all models at one locus, for the target that it is named after, or else the likeliest."""
     about = some[0].about
-    target = int(np.argmax(np.mean([one.reference for one in some], 0)))
+    target, why = target_of(results.places.loc[about["locus"]].title, some)
     name = about["targets"][target]
     look = looks(results)
     shown = [(look[one.model], one.effect[:, :, target]) for one in some]
     place = f"{about['chrom']}:{about['start'] + 1:,}–{about['end']:,}"
     caption = (
-        f"Target: {name}, the likeliest here by the models' mean log-odds. Letters: minus the mean effect of a base's three "
+        f"Target: {name}, {why}. Letters: minus the mean effect of a base's three "
         "substitutions, so tall letters are bases that raise the output. Below: effect of each substitution in log-odds, mutant minus "
         "reference, strands averaged; blue lowers, orange raises, grey dots mark the reference. Each model has its own scale. "
         + " ".join(spread(one, target) for one in some)
@@ -69,14 +69,27 @@ def locus(results: Results, some: list[Locus]) -> dict:
     return figure(svg, caption, remake([one.path for one in some]))
 
 
+def target_of(title: str, some: list[Locus]) -> tuple[int, str]:
+    """The target to show at a locus, and why: the one whose name's first word is in the title, or else the likeliest."""
+    words = title.lower().split()
+    for target, name in enumerate(some[0].about["targets"]):
+        if name.lower().split()[0] in words:
+            return target, "which the locus is named after"
+    return int(np.argmax(np.mean([one.reference for one in some], 0))), "the likeliest here by the models' mean log-odds"
+
+
 def spread(one: Locus, target: int) -> str:
-    """How far the seeds of a model agree at a locus, in one sentence."""
+    """What a model makes of a locus, and how far its seeds agree, in one or two sentences."""
+    odds, best = one.reference[target], int(np.argmax(one.reference))
+    other = f"{one.about['targets'][best]}, {number(float(one.reference[best]), 2, True)}"
+    likelier = "" if best == target else f" (likeliest to it is {other})"
+    said = f"{one.model}: log-odds of the reference {number(float(odds), 2, True)}{likelier}"
     if len(one.about["seeds"]) < 2:
-        return f"{one.model}: one seed, no spread."
+        return f"{said}; one seed, no spread."
     substituted = one.effect[:, :, target] != 0
     middle = float(np.nanmedian(one.spread[:, :, target][substituted])) if substituted.any() else float("nan")
     largest = float(np.nanmax(np.abs(one.effect[:, :, target])))
-    return f"{one.model}: mean of {len(one.about['seeds'])} seeds, median sd over seeds {number(middle)}, largest effect {number(largest)}."
+    return f"{said}; largest effect {number(largest, 2)}, median sd over {len(one.about['seeds'])} seeds {number(middle, 2)}."
 
 
 def variants(results: Results, some: list[Variants]) -> dict:
@@ -89,7 +102,7 @@ def variants(results: Results, some: list[Variants]) -> dict:
     caption = f"Share of the variants in {some[0].name} with an effect of at least x, at their most affected target. Medians: {medians}."
     alt = f"Distribution of |logit| over variants; medians: {medians}"
     svg = plots.effect_sizes(sizes, looks(results), name=f"variants-{some[0].dataset}-{some[0].name}", alt=alt)
-    return figure(svg, caption, remake([one.path for one in some]), wide=False)
+    return figure(svg, caption, remake([one.path for one in some]))
 
 
 def cost(results: Results) -> dict:

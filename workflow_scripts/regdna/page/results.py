@@ -80,7 +80,7 @@ class Results:
     def weights(self, model: str) -> str:
         """Where a model's weights start, in words; a random start is never called anything else."""
         if self.family(model) == "row zero":
-            return "fitted, none to start from"
+            return "none"
         if self.study["models"][model]["initialisation"] == "random":
             return "random weights, no pretraining"
         return "published weights"

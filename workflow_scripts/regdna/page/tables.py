@@ -5,7 +5,7 @@ import pandas as pd
 
 from regdna.page.answer import KINDS
 from regdna.page.results import MEAN, Results, Variants, pick
-from regdna.page.text import DASH, between, cell, number, remake, table, words
+from regdna.page.text import DASH, between, cell, estimate, number, remake, table, words
 
 SHOWN_TARGETS, SHOWN_VARIANTS = 24, 10
 LONGEST_ALLELE = 12
@@ -21,20 +21,21 @@ def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
         one, ap, entry = mean.loc[model], precision.loc[model], results.study["models"][model]
         each = seeds[seeds["model"] == model]["value"]
         cost = pick(results.ledger, dataset=dataset, model=model)
-        shown = f"{number(one.value)}{between(one.low, one.high)}{' ' + one.verdict if one.verdict else ''}"
         spread = f"sd {number(each.std(ddof=1), 4)}" if len(each) > 1 else "one seed"
         rows.append([
-            words(model, "best of its family on validation" if model in chosen.values() else ""),
-            words(KINDS[results.family(model)]), words(entry["regime"]), words(results.weights(model)),
-            cell(one.value, shown), cell(each.mean(), ", ".join(number(value) for value in each), detail=spread),
-            cell(validation.at[model, "value"]), cell(ap.value, f"{number(ap.value)}{between(ap.low, ap.high)}"),
+            words(model, "best of its family" if model in chosen.values() else ""),
+            words(KINDS[results.family(model)]), words(entry["regime"]), words(results.weights(model).partition(",")[0]),
+            cell(one.value, detail=between(one.low, one.high) or one.verdict),
+            cell(each.mean(), ", ".join(number(value) for value in each), detail=spread),
+            cell(validation.at[model, "value"]), cell(ap.value, detail=between(ap.low, ap.high) or ap.verdict),
             cell(ap.prevalence), cell(ap.lift, digits=2), cell(results.seconds(dataset, model), digits=1),
             memory(cost), cell(float(cost["parameters"].max()), f"{cost['parameters'].max():,.0f}"),
         ])  # fmt: skip
-    columns = ["model", "family", "regime", "weights at the start", "mean AUROC [95 %]", "AUROC by seed", "AUROC, validation",
-               "mean AP [95 %]", "prevalence", "lift", "training, s", "peak memory, MB", "parameters"]  # fmt: skip
+    columns = ["model", "family", "regime", "initialisation", "mean AUROC", "AUROC by seed", "AUROC, validation", "mean AP",
+               "prevalence", "lift", "training, s", "peak memory, MB", "parameters"]  # fmt: skip
     paths = [f"{results.root}/{dataset}/{model}/metrics.parquet" for model in results.models(dataset)]
-    return table("Leaderboard, test part, mean over targets and seeds", columns, rows, f"{remake(paths)} {results.root}/ledger.tsv")
+    caption = "Leaderboard: test part, mean over targets and seeds, 95 % intervals below"
+    return table(caption, columns, rows, f"{remake(paths)} {results.root}/ledger.tsv")
 
 
 def memory(cost: pd.DataFrame) -> dict:
@@ -51,14 +52,14 @@ def per_target(results: Results, dataset: str) -> dict:
     for target in shown.itertuples():
         for model in results.models(dataset):
             one, ap = at.loc["auroc", target.target, model], at.loc["average_precision", target.target, model]
-            state = f" {one.verdict}" if one.verdict else ""
-            skill = "undefined" if one.verdict == "undefined" else f"{number(one.value)}{between(one.low, one.high)}{state}"
+            skill = "undefined" if one.verdict == "undefined" else f"{estimate(one.value, one.low, one.high)} {one.verdict}".rstrip()
             rows.append([
                 words(target.name), words(results.label(model)), cell(one.value, skill),
-                cell(ap.value, f"{number(ap.value)}{between(ap.low, ap.high)}"), cell(ap.prevalence), cell(ap.lift, digits=2),
+                cell(ap.value, estimate(ap.value, ap.low, ap.high)), cell(ap.prevalence), cell(ap.lift, digits=2),
                 cell(float(one.positives), digits=0), cell(float(one.independent_positives), digits=0), cell(float(one.blocks), digits=0),
             ])  # fmt: skip
-    columns = ["target", "model", "AUROC [95 %]", "AP [95 %]", "prevalence", "lift", "positives", "independent positives", "blocks"]
+    columns = ["target", "model", "AUROC [95\u00a0%]", "AP [95\u00a0%]", "prevalence", "lift", "positives", "independent positives",
+               "blocks"]  # fmt: skip
     paths = [f"{results.root}/{dataset}/{model}/metrics.parquet" for model in results.models(dataset)]
     return table(f"Each target, test part, mean over seeds{cut}", columns, rows, remake(paths))
 
@@ -76,11 +77,11 @@ def differences(results: Results, dataset: str) -> dict:
                     row += [cell(np.nan, "undefined"), words("undefined")]
                     continue
                 one = at.loc[metric, model, against]
-                row += [cell(one.difference, f"{number(one.difference, 3, True)}{between(one.low, one.high, True)}"), words(one.verdict)]
+                row += [cell(one.difference, estimate(one.difference, one.low, one.high, True)), words(one.verdict)]
                 if metric == "auroc":
                     row.append(cell(one.smallest_detectable))
             rows.append(row)
-    columns = ["model", "against", "AUROC difference [95 %]", "verdict on AUROC", "smallest detectable", "AP difference [95 %]",
+    columns = ["model", "against", "AUROC difference [95\u00a0%]", "verdict on AUROC", "smallest detectable", "AP difference [95\u00a0%]",
                "verdict on AP"]  # fmt: skip
     caption = "Paired differences of the means over targets, same resamples"
     return table(caption, columns, rows, f"snakemake {results.root}/comparison.parquet")
@@ -126,7 +127,7 @@ def top_variants(results: Results, some: list[Variants]) -> dict:
                 words(f"{allele(row.ref)} → {allele(row.alt)}"), words(row.name), cell(row.diff), cell(row.logit), cell(row.logit_spread),
                 cell(row.deepsea_effect, digits=4),
             ])  # fmt: skip
-    columns = ["model", "id", "position (1-based)", "change", "target", "diff", "logit", "sd of logit over seeds", "deepsea_effect"]
+    columns = ["model", "id", "position, from\u00a01", "change", "target", "diff", "logit", "sd of logit over seeds", "deepsea_effect"]
     caption = f"The {SHOWN_VARIANTS} variants with the largest deepsea_effect of each model, each at its most affected target"
     return table(caption, columns, rows, remake([one.path for one in some]))
 

@@ -7,10 +7,11 @@ DASH = "–"
 
 
 def number(value: float, digits: int = 3, sign: bool = False) -> str:
-    """A number with a real minus sign; a dash where there is none."""
+    """A number with a real minus sign; a dash where there is none. One that would round to zero keeps one digit."""
     if value is None or not np.isfinite(value):
         return DASH
-    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+    form = ".1g" if value and not round(value, digits) else f",.{digits}f"
+    return f"{value:{'+' if sign else ''}{form}}".replace("-", "−")
 
 
 def seconds(value: float) -> str:
@@ -20,13 +21,19 @@ def seconds(value: float) -> str:
 
 def between(low: float, high: float, sign: bool = False) -> str:
     """An interval, or nothing if there is none."""
-    return f" [{number(low, 3, sign)}, {number(high, 3, sign)}]" if np.isfinite(low) else ""
+    return f"[{number(low, 3, sign)}, {number(high, 3, sign)}]" if np.isfinite(low) else ""
+
+
+def estimate(value: float, low: float, high: float, sign: bool = False) -> str:
+    """A number with its interval, if it has one."""
+    return f"{number(value, 3, sign)} {between(low, high, sign)}".rstrip()
 
 
 def cell(value: float, text: str | None = None, digits: int = 3, detail: str = "") -> dict:
     """A table's number: as shown, and in full for sorting, with a smaller line below."""
     good = value is not None and np.isfinite(value)
-    return {"text": text if text is not None else number(value, digits), "value": repr(float(value)) if good else "", "number": True, "detail": detail}
+    shown = number(value, digits) if text is None else text
+    return {"text": shown, "value": repr(float(value)) if good else "", "number": True, "detail": detail}
 
 
 def words(text: str, detail: str = "") -> dict:
@@ -40,9 +47,9 @@ def table(caption: str, columns: list[str], rows: list[list[dict]], target: str)
     return {"caption": caption, "columns": list(zip(columns, kinds, strict=True)), "rows": rows, "target": target}
 
 
-def figure(svg: str, caption: str, target: str, wide: bool = True) -> dict:
+def figure(svg: str, caption: str, target: str) -> dict:
     """A figure for the template."""
-    return {"svg": Markup(svg), "caption": caption, "target": target, "wide": wide}
+    return {"svg": Markup(svg), "caption": caption, "target": target}
 
 
 def remake(paths: list[str]) -> str:
