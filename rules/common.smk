@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -41,16 +42,17 @@ VARIANTS = sorted({name for study in STUDIES.values() for one in study["datasets
 FILES = sorted({file for source in SOURCES.values() for file in source["files"]})
 
 
-def code(script):
-    """Digest of what a script and its local imports say."""
-    return code_digest(SCRIPTS / script)
+@cache
+def code(script, *extra):
+    """Digest of what a script, its local imports and further modules say."""
+    return code_digest(SCRIPTS / script, extra)
 
 
 def model_code(script):
     """The same for a script that runs a model: the chosen architecture is followed, the others are not."""
 
     def digest(wildcards):
-        return code_digest(SCRIPTS / script, modules(model(wildcards)["architecture"]))
+        return code(script, *modules(model(wildcards)["architecture"]))
 
     return digest
 

@@ -22,7 +22,8 @@ def study() -> dict:
         "title": "Made up", "question": "Does <anything> win?", "seeds": [1, 2],
         "datasets": {
             "large": {**dataset, "title": "Large", "sites": "sites", "loci": ["here"]},
-            "small": {**dataset, "title": "Small", "genome": "genome", "tss": "marks/tss.bed", "targets": {}, "variants": {"some": "marks/some.vcf"}},
+            "small": {**dataset, "title": "Small", "genome": "genome", "tss": "marks/tss.bed", "targets": {},
+                      "variants": {"some": "marks/some.vcf"}},
         },
         "models": {
             model: {"architecture": architecture, "parameters": {"hidden": 4}, "regime": "full", "initialisation": "random", "context": 0,
@@ -57,7 +58,8 @@ def write(folder: Path) -> dict:
     file = {"path": "x", "bytes": 1234, "sha256": "ab" * 32}
     about = {"title": "A source", "assembly": "hg19", "licence": "MIT", "citation": "Nobody 2020", "origin": "made up"}
     names = {"sites": ["a.npz"], "genome": ["b.fa"], "marks": ["tss.bed", "some.vcf", "unused.bed"]}
-    (folder / "sources.yaml").write_text(yaml.safe_dump({source: {**about, "files": dict.fromkeys(some, file)} for source, some in names.items()}))
+    sources = {source: {**about, "files": dict.fromkeys(some, file)} for source, some in names.items()}
+    (folder / "sources.yaml").write_text(yaml.safe_dump(sources))
     (folder / "loci.tsv").write_text("locus\tassembly\tchrom\tstart\tend\ttitle\twhy\nhere\thg19\tchr1\t99\t107\tA K562 site\tmade up\n")
     return {"comparison": root / "comparison.parquet", "ledger": root / "ledger.tsv", "metrics": metrics, "curves": curves,
             "splits": [root / dataset / "splits.json" for dataset in TARGETS], "sources": folder / "sources.yaml",
@@ -96,9 +98,16 @@ def shapes(dataset: str, model: str) -> pd.DataFrame:
 def certificate(dataset: str) -> dict:
     """splits.json."""
     share = {"identical": 0, "reverse_complement": 1, "similar": 7, "similar_by_share": {"0.1": 9, "0.3": 7, "1.0": 0}}
-    return {"rule": {"rule": "chromosomes", "test": ["chr1"], "validation": ["chr2"]}, "counts": {"test": 1000, "train": 5000, "validation": 900},
-            "smallest_distance_bp": None, "overlapping_windows": 0, "shared_with_training": {"test": share, "validation": share},
-            "similar_means": "made up", "verdict": "similar", "digest": f"digest-{dataset}"}  # fmt: skip
+    return {
+        "rule": {"rule": "chromosomes", "test": ["chr1"], "validation": ["chr2"]},
+        "counts": {"test": 1000, "train": 5000, "validation": 900},
+        "smallest_distance_bp": None,
+        "overlapping_windows": 0,
+        "shared_with_training": {"test": share, "validation": share},
+        "similar_means": "made up",
+        "verdict": "similar",
+        "digest": f"digest-{dataset}",
+    }
 
 
 def comparison() -> pd.DataFrame:
@@ -141,7 +150,8 @@ def locus(path: Path) -> None:
     effect[np.arange(8)[codes < 4], codes[codes < 4]] = 0
     effect[3] = np.nan
     about = {"locus": "here", "assembly": "hg19", "chrom": "chr1", "start": 99, "end": 107, "targets": TARGETS["large"], "seeds": [1, 2]}
-    np.savez(path, effect=effect, spread=np.abs(effect) / 3, reference=np.array([0.5, 1.5], np.float32), codes=codes, about=json.dumps(about))
+    reference = np.array([0.5, 1.5], np.float32)
+    np.savez(path, effect=effect, spread=np.abs(effect) / 3, reference=reference, codes=codes, about=json.dumps(about))
 
 
 def variants() -> pd.DataFrame:
@@ -151,6 +161,6 @@ def variants() -> pd.DataFrame:
         "target": 0, "name": "promoter", "diff": [0.1, -0.2, 0.01], "logit": [0.5, -1.5, 0.05], "logit_spread": np.nan,
         "deepsea_effect": [0.05, 0.3, 0.0005],
     })  # fmt: skip
-    table.attrs = {"definitions": {"diff": "p_alt - p_ref"}, "left_out": {"not held": 4}, "ref_mismatch_policy": "drop", "strands": "averaged",
-                   "shifts": "none", "seeds": [1], "initialisation": "random"}  # fmt: skip
+    table.attrs = {"definitions": {"diff": "p_alt - p_ref"}, "left_out": {"not held": 4}, "ref_mismatch_policy": "drop",
+                   "strands": "averaged", "shifts": "none", "seeds": [1], "initialisation": "random"}  # fmt: skip
     return table

@@ -8,8 +8,24 @@ import pandas as pd
 from regdna.step import run
 from regdna.store import atomic
 
-COLUMNS = ("family", "device", "wall_seconds", "cpu_seconds", "gpu_seconds", "peak_host_bytes", "peak_gpu_bytes", "parameters",
-           "sequences", "steps", "epochs", "flops", "attempts", "resumed_from", "job")  # fmt: skip
+COLUMNS = (
+    "family",
+    "device",
+    "wall_seconds",
+    "cpu_seconds",
+    "gpu_seconds",
+    "peak_host_bytes",
+    "peak_gpu_bytes",
+    "parameters",
+    "trained_parameters",
+    "sequences",
+    "steps",
+    "epochs",
+    "flops",
+    "attempts",
+    "resumed_from",
+    "job",
+)
 
 
 def main(compute: list[Path], ledger: Path) -> None:

@@ -72,7 +72,7 @@ def main(
                 cost = train.fit_network(about, data, folder, entry["training"], state / "state.pt")
         except ValueError as error:  # sizes that do not fit the windows
             raise InputError(f"models.{model}: {error}") from error
-    ledger.entries.update(cost, model=model, seed=seed, family=family, split_digest=digest)
+    ledger.entries.update(cost, threads=threads, model=model, seed=seed, family=family, split_digest=digest)
     ledger.write(compute)
     shutil.rmtree(state, ignore_errors=True)
 

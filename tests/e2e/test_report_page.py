@@ -1,12 +1,14 @@
 """The page in a real browser: no error, no request to anywhere, tables that sort from the keyboard, nothing wider than a phone."""
 
+import json
 import re
 import shutil
 import subprocess
 
 import pytest
-import render
 from made_up_study import write
+
+import render
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
@@ -53,7 +55,6 @@ def test_the_page_opens_without_an_error_or_a_request(folder):
 
 
 def test_it_fits_a_phone_and_its_tables_sort(folder):
-    import json
 
     (folder / "probe.html").write_text(f'<iframe src="report.html" width="400" height="800"></iframe><pre></pre>{PROBE}')
     content, log = browse(folder, "probe.html")

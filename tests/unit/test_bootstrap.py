@@ -22,7 +22,7 @@ def test_replicates_equal_scikit_learn_with_sample_weights(prevalence, levels, r
     found = replicate(labels, scores, block, counts)
     for i in range(replicates):
         weight = counts[block, i].astype(float)
-        both = 0 < weight[labels].sum() and 0 < weight[~labels].sum()
+        both = weight[labels].sum() > 0 and weight[~labels].sum() > 0
         expected = [f(labels, scores, sample_weight=weight) if both else np.nan for f in (roc_auc_score, average_precision_score)]
         assert [one[i] for one in found] == pytest.approx(expected, abs=1e-12, nan_ok=True)
 

@@ -44,7 +44,7 @@ def test_windows_are_substrings_of_the_edited_chromosome(genome, text, kind, len
         at, ref, alt = variant(draw, kind, text)
         edited = text[:at] + alt + text[at + len(ref) :]
         begin = at - length // 2
-        whole = 0 <= begin and begin + length <= min(len(text), len(edited)) and at + len(ref) <= len(text)
+        whole = begin >= 0 and begin + length <= min(len(text), len(edited)) and at + len(ref) <= len(text)
         try:
             reference, alternate = window(genome, "chr1", FIRST + at, ref, alt, length)
         except IndexError:

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-import render
 from made_up_study import MEAN, MODELS, TARGETS, VALUES, write
 
+import render
 from regdna.page import answer, text
 from regdna.step import InputError
 
@@ -173,7 +173,8 @@ def test_every_figure_and_table_says_how_to_make_it_again(html, page, given):
 
 def test_commands_expand_to_the_files_shown(page, given):
     listed = {path for command in page.commands for target in command.split()[1:] for path in expand(target)}
-    assert {path.as_posix() for path in [*given["metrics"], *given["curves"], *given["effects"], given["comparison"], given["ledger"]]} <= listed
+    read = [*given["metrics"], *given["curves"], *given["effects"], given["comparison"], given["ledger"]]
+    assert {path.as_posix() for path in read} <= listed
 
 
 def expand(target: str) -> list[str]:
@@ -251,7 +252,8 @@ def test_a_real_but_tiny_difference_is_called_tiny():
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(0.12345, "0.123"), (-0.5, "−0.500"), (0.0, "0.000"), (-0.0004, "−0.0004"), (np.nan, "–"), (None, "–"), (1234.5, "1,234.500")]
+    ("value", "shown"),
+    [(0.12345, "0.123"), (-0.5, "−0.500"), (0.0, "0.000"), (-0.0004, "−0.0004"), (np.nan, "–"), (None, "–"), (1234.5, "1,234.500")],
 )
 def test_numbers(value, shown):
     assert text.number(value) == shown

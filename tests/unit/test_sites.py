@@ -50,6 +50,11 @@ def truncated(path):
     path.write_bytes(path.read_bytes()[:-400])
 
 
+def one_array(path):
+    np.save(path.with_suffix(".npy"), np.zeros(3))
+    path.with_suffix(".npy").rename(path)
+
+
 def flipped(path):
     shard(path, 0, compress=False)
     body = bytearray(path.read_bytes())
@@ -64,7 +69,7 @@ def flipped(path):
         lambda path: path.write_text("no archive"),
         lambda path: path.write_bytes(b""),
         lambda path: np.savez(path, other=np.zeros(3)),
-        lambda path: np.save(open(path, "wb"), np.zeros(3)),
+        one_array,
         truncated,
         flipped,
     ],

@@ -1,3 +1,4 @@
+import io
 import logging
 import subprocess
 import sys
@@ -74,7 +75,10 @@ class TestBind:
     def test_an_optional_path_takes_a_path_or_none(self):
         def main(tss: Path | None = None, genome: list[Path] | None = None, other: Path | None = None): ...
 
-        assert bound(main, inputs={"tss": "t.bed", "genome": ["g.npy", "g.tsv"]}) == {"tss": Path("t.bed"), "genome": [Path("g.npy"), Path("g.tsv")]}
+        assert bound(main, inputs={"tss": "t.bed", "genome": ["g.npy", "g.tsv"]}) == {
+            "tss": Path("t.bed"),
+            "genome": [Path("g.npy"), Path("g.tsv")],
+        }
         assert bound(main, params={"other": None}) == {"other": None}
 
     @pytest.mark.parametrize(
@@ -125,7 +129,9 @@ SHOW = "print(repr([source, size, many, numbers, deep, entry, rate, note]))"
 def shell(tmp_path, *arguments, body=SHOW, extra=""):
     path = tmp_path / "a_step.py"
     path.write_text(SCRIPT.format(body=body, extra=extra))
-    return subprocess.run([sys.executable, path, *arguments], env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True, cwd=tmp_path)
+    return subprocess.run(
+        [sys.executable, path, *arguments], env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True, cwd=tmp_path
+    )
 
 
 class TestCommandLine:
@@ -183,7 +189,8 @@ from types import SimpleNamespace
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Wildcards
 inputs = InputFiles(["s"]); inputs._add_name("source")
 params = Params([3]); params._add_name("size")
-snakemake = SimpleNamespace(rule="r", input=inputs, output=OutputFiles(), params=params, wildcards=Wildcards(), threads=1, log=Log(["logs/a.log"]))
+rest = dict(output=OutputFiles(), wildcards=Wildcards(), threads=1, log=Log(["logs/a.log"]))
+snakemake = SimpleNamespace(rule="r", input=inputs, params=params, **rest)
 """
 
 
@@ -233,14 +240,12 @@ class TestProgress:
 
     def test_nothing_done_yet_does_not_divide_by_zero(self, clock, caplog):
         caplog.set_level(logging.INFO, "regdna")
-        clock_start = progress(100, "training")
+        show = progress(100, "training")
         clock.now += 31
-        clock_start(0)
+        show(0)
         assert "0 of 100" in caplog.text
 
     def test_a_bar_on_a_terminal(self, monkeypatch):
-        import io
-
         terminal = io.StringIO()
         terminal.isatty = lambda: True
         monkeypatch.setattr(sys, "stderr", terminal)

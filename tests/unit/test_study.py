@@ -122,7 +122,7 @@ def test_completing_changes_neither_the_study_nor_the_registry(tmp_path):
 
 # what is changed, and what the message must hold besides the file
 WRONG = {
-    "unknown key at the top": ({"traning": {}}, ["traning: unknown key", "did you mean 'training'"]),
+    "unknown key at the top": ({"trainings": {}}, ["trainings: unknown key", "did you mean 'training'"]),
     "unknown key below": ({"datasets.region.windows.bins": 3}, ["datasets.region.windows.bins: unknown key", "did you mean 'bin'"]),
     "unknown key in training": ({"training.epoch": 3}, ["training.epoch: unknown key", "did you mean 'epochs'"]),
     "missing at the top": ({"question": REMOVED}, ["'question' is missing"]),
@@ -146,7 +146,7 @@ WRONG = {
     "text parameter": ({"models.basset.parameters": {"filters": "96"}}, ["models.basset.parameters.filters", "list"]),
     "unknown setting": ({"models.basset.training": {"epoch": 4}}, ["models.basset.training.epoch: unknown key", "'epochs'"]),
     "wrong setting": ({"models.basset.training": {"shift": "4"}}, ["models.basset.training.shift: '4'", "int"]),
-    "number for a switch": ({"models.basset.training": {"reverse_complement": 1}}, ["models.basset.training.reverse_complement: 1", "bool"]),
+    "number for a switch": ({"models.basset.training": {"reverse_complement": 1}}, ["basset.training.reverse_complement: 1", "bool"]),
     "regime it has not": ({"models.basset.regime": "probe"}, ["models.basset.regime", "basset has full, not probe"]),
     "model's dataset": ({"models.basset.datasets": ["site"]}, ["models.basset.datasets: 'site'", "did you mean 'sites'"]),
     "both kinds": ({"datasets.sites.genome": "part"}, ["datasets.sites", "either 'sites' or 'genome'"]),
@@ -157,8 +157,8 @@ WRONG = {
     "unknown file": ({"datasets.region.tss": "annotation/tts.bed"}, ["datasets.region.tss", "no file 'tts.bed'", "did you mean 'tss.bed'"]),
     "no file": ({"datasets.region.tss": "annotation"}, ["datasets.region.tss", "no file ''"]),
     "unknown target source": (
-        {"datasets.region.targets.island.intervals": "anotation/islands.bed"},
-        ["datasets.region.targets.island.intervals: source 'anotation'", "did you mean 'annotation'"],
+        {"datasets.region.targets.island.intervals": "annotations/islands.bed"},
+        ["datasets.region.targets.island.intervals: source 'annotations'", "did you mean 'annotation'"],
     ),
     "unknown variants": ({"datasets.region.variants": {"calls": "annotation/call.vcf"}}, ["datasets.region.variants.calls", "'calls.vcf'"]),
     "mixed tss": ({"datasets.region.tss": "other/tss.bed"}, ["datasets.region.tss: source other is hg38, the dataset hg19", "never mix"]),

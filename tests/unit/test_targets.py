@@ -16,7 +16,8 @@ def table(rows):
 
 def random_intervals(draw, count, widths):
     start = draw.integers(0, 40_000, count)
-    return pd.DataFrame({"chrom": draw.choice(["chr1", "chr2", "chr3"], count), "start": start, "end": start + draw.integers(*widths, count)})
+    chrom = draw.choice(["chr1", "chr2", "chr3"], count)
+    return pd.DataFrame({"chrom": chrom, "start": start, "end": start + draw.integers(*widths, count)})
 
 
 @needs_bedtools
@@ -34,7 +35,9 @@ def test_labels_equal_bedtools_intersect(seed, rule, options):
     assert np.array_equal(found, expected)
 
 
-@pytest.mark.parametrize(("width", "covered", "expected"), [(200, 100, False), (200, 101, True), (201, 100, False), (201, 101, True), (1, 1, True)])
+@pytest.mark.parametrize(
+    ("width", "covered", "expected"), [(200, 100, False), (200, 101, True), (201, 100, False), (201, 101, True), (1, 1, True)]
+)
 def test_half_covered_means_more_than_half(width, covered, expected):
     assert label(table([("chr1", 1000, 1000 + width)]), table([("chr1", 1000, 1000 + covered)]), "bin_half_covered")[0] == expected
 

@@ -112,7 +112,7 @@ def change(path: str, value: object):
         (change("datasets.chr22.split.gap", 10), ["datasets.chr22.split.gap", "10 bp", "1000"]),
         (change("datasets.chr22.loci", ["k562-dhs"]), ["datasets.chr22.loci", "hg38", "hg19"]),
         (change("datasets.chr22.loci", ["dgcr8"]), ["datasets.chr22.loci", "'dgcr8'", "'dgcr8-promoter'"]),
-        (change("datasets.chr22.genome", "demo-dhs"), ["datasets.chr22.genome", "hg38", "hg19"]),
+        (change("datasets.dhs.assembly", "hg19"), ["datasets.dhs.sites", "hg38", "hg19"]),
         (change("datasets.dhs.sites", None), ["datasets.dhs", "either 'sites' or 'genome'"]),
         (change("title", None), ["'title'", "missing"]),
     ],

@@ -26,14 +26,14 @@ class Ledger:
         self.entries: dict = {"attempts": 1, "resumed_from": None}
 
     def write(self, path: Path) -> None:
-        """Write ``compute.json``: seconds, bytes, device and versions beside ``entries``."""
+        """Write ``compute.json``: seconds (those of earlier, killed attempts counted in), bytes, device, versions, ``entries``."""
         cuda = _cuda()
+        seconds = round(time.perf_counter() - self._started + self.entries.get("earlier_seconds", 0.0), 3)
         content = {
             "device": cuda["device"] if cuda else platform.processor() or platform.machine(),
-            "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "wall_seconds": round(time.perf_counter() - self._started, 3),
+            "wall_seconds": seconds,
             "cpu_seconds": round(sum(psutil.Process().cpu_times()[:2]), 3),
-            "gpu_seconds": round(time.perf_counter() - self._started, 3) if cuda else 0.0,
+            "gpu_seconds": seconds if cuda else 0.0,
             "peak_host_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "peak_gpu_bytes": cuda["bytes"] if cuda else 0,
             "job": os.environ.get("SLURM_JOB_ID"),

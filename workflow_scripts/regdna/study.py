@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 from regdna.step import InputError
 
 RESERVED_NAMES = ("sources", "store", "logs")
+NAME = re.compile(r"^[a-z0-9-]+$")
 
 
 class _Loader(yaml.SafeLoader):
@@ -20,9 +22,9 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
         for key, _ in node.value:
-            if key.value in seen:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
                 raise InputError(f"{self.name}: line {key.start_mark.line + 1}: key {key.value!r} is given twice; keep one")
-            seen.add(key.value)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
         return super().construct_mapping(node, deep)
 
 
@@ -37,6 +39,8 @@ def read_yaml(path: Path) -> dict:
             content = yaml.load(handle, _Loader)
     except FileNotFoundError:
         raise InputError(f"{path}: not found") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8 text; save it as UTF-8") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
@@ -46,11 +50,12 @@ def read_yaml(path: Path) -> dict:
     return content
 
 
-def validate(content: dict, schema: dict, name: str) -> dict:
+def validate(content: dict, schema: dict, name: str, at: str = "") -> dict:
     """Content checked against a JSON schema and completed with its defaults, as a new dictionary.
 
     Args:
         name: file to name in messages.
+        at: key that the content stands at, with a dot behind it.
 
     Raises:
         InputError: one line that names the file, the key, what is wrong and the nearest valid key.
@@ -59,7 +64,7 @@ def validate(content: dict, schema: dict, name: str) -> dict:
     _fill(content, schema, schema)
     errors = list(jsonschema.Draft202012Validator(schema).iter_errors(content))
     if errors:
-        raise InputError(f"{name}: {_explain(min(errors, key=lambda error: (-len(error.absolute_path), str(error.path))))}")
+        raise InputError(f"{name}: {at}{_explain(min(errors, key=lambda error: (-len(error.absolute_path), str(error.path))))}")
     return content
 
 
@@ -81,6 +86,9 @@ def _fill(content: object, schema: dict, root: dict) -> None:
         if key not in content and "default" in part:
             content[key] = copy.deepcopy(part["default"])
         if key in content:
+            # 1 and 1.0 are one setting: they must not differ in digests, nor in what a model may override them with.
+            if part.get("type") == "number" and isinstance(content[key], int) and not isinstance(content[key], bool):
+                content[key] = float(content[key])
             _fill(content[key], part, root)
     others = schema.get("additionalProperties")
     if isinstance(others, dict):
@@ -150,11 +158,31 @@ def _override(defaults: dict, given: dict, key: str) -> dict:
     for name, value in given.items():
         if name not in defaults:
             raise InputError(f"{key}.{name}: unknown key{nearest(name, defaults)}")
-        wanted = type(defaults[name])
-        fits = isinstance(value, wanted) or (wanted is float and isinstance(value, int))
-        if not fits or (isinstance(value, bool) and wanted is not bool):
-            raise InputError(f"{key}.{name}: {value!r} is not of type {wanted.__name__}; write one")
+        default = defaults[name]
+        kinds = f"{type(default).__name__} of {type(default[0]).__name__}" if isinstance(default, list) else type(default).__name__
+        if not _alike(value, default):
+            raise InputError(f"{key}.{name}: {value!r} is not of type {kinds}; write one")
+        if any(number < (1 if isinstance(number, int) else 0) for number in _numbers(value, default)):
+            raise InputError(f"{key}.{name}: {value!r} is too small; sizes are at least 1, rates at least 0")
     return {**defaults, **given}
+
+
+def _alike(value: object, default: object) -> bool:
+    """Whether a value has its default's type; whole numbers do for fractions, lists must be of the same things."""
+    if isinstance(default, list):
+        return isinstance(value, list) and bool(value) and all(_alike(one, default[0]) for one in value)
+    if isinstance(value, bool) or isinstance(default, bool):
+        return isinstance(value, bool) and isinstance(default, bool)
+    return isinstance(value, type(default)) or (isinstance(default, float) and isinstance(value, int))
+
+
+def _numbers(value: object, default: object) -> list:
+    """The numbers in a parameter, as its default's type; none where 0 is a setting (shift)."""
+    if isinstance(default, list):
+        return [number for one in value for number in _numbers(one, default[0])]
+    if isinstance(default, bool) or not isinstance(default, int | float) or default == 0:
+        return []
+    return [type(default)(value)]
 
 
 def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: pd.DataFrame, name: str) -> None:
@@ -181,13 +209,15 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
         _check_split(entry["split"], lengths, f"{key}.split")
         _check_targets(entry.get("targets", {}), f"{key}.targets")
         length = _check_windows(entry, sources, key)
-        for model, one in study["models"].items():
-            if dataset in one["datasets"] and one["context"] > length:
-                raise InputError(
-                    f"{name}: models.{model}.context: {one['context']} bp, but windows of {dataset} have {length}; shorten it"
-                )
+        here = {model: one for model, one in study["models"].items() if dataset in one["datasets"]}
+        if not here:
+            raise InputError(f"{key}: no model runs on it; list it in a model's 'datasets' or remove it")
+        for model, one in here.items():
+            if one["context"] > length:
+                raise InputError(f"{name}: models.{model}.context: {one['context']} bp, but windows of {dataset} have {length}; shorten it")
         for locus in entry["loci"]:
             _check_locus(locus, loci, entry, lengths, length, sources, f"{key}.loci")
+            _check_views(loci.loc[locus], here, length, f"{key}.loci: {locus}")
         if entry["variants"] and "genome" not in entry:
             raise InputError(f"{key}.variants: variants need 'genome'; a dataset of sites has no flanks to fill from")
 
@@ -196,6 +226,10 @@ def _check_sources(entry: dict, sources: dict, key: str) -> None:
     for use in ("sites", "genome"):
         if use in entry and entry[use] not in sources:
             raise InputError(f"{key}.{use}: {entry[use]!r} is not in resources/sources.yaml{nearest(entry[use], sources)}")
+    if "sites" in entry and "length" not in sources[entry["sites"]]:
+        raise InputError(f"{key}.sites: source {entry['sites']!r} holds no sites (it states no 'length'); choose one that does")
+    if "genome" in entry and len(sources[entry["genome"]]["files"]) != 1:
+        raise InputError(f"{key}.genome: source {entry['genome']!r} holds several files, a genome is one FASTA; choose another")
     files = [("tss", entry["tss"])] if "tss" in entry else []
     files += [(f"targets.{target}.intervals", one["intervals"]) for target, one in entry.get("targets", {}).items()]
     files += [(f"variants.{variants}", one) for variants, one in entry["variants"].items()]
@@ -262,13 +296,21 @@ def _check_locus(locus: str, loci: pd.DataFrame, entry: dict, lengths: pd.Series
         raise InputError(f"{key}: {locus} at {place} lies outside {entry['assembly']}; mend resources/loci.tsv")
     if row.end - row.start > length:
         raise InputError(f"{key}: {locus} at {place} is longer than a window ({length} bp); shorten it")
-    regions = sources[entry.get("genome") or entry["sites"]].get("regions")
+    source = entry.get("genome") or entry["sites"]
+    regions = sources[source].get("regions")
     flank = (length - (row.end - row.start)) // 2 + 1 if "genome" in entry else 0
     held = regions is None or any(
         chrom == row.chrom and first + flank <= row.start and row.end + flank <= last for chrom, first, last in regions
     )
     if not held:
-        raise InputError(f"{key}: {locus} at {place}, with its window, lies outside what source {entry['genome']} holds; choose another")
+        raise InputError(f"{key}: {locus} at {place}, with its window, lies outside what source {source} holds; choose another")
+
+
+def _check_views(row: pd.Series, models: dict, length: int, key: str) -> None:
+    for model, one in models.items():
+        view = one["context"] or length
+        if one["mutagenesis"] and view < row.end - row.start:
+            raise InputError(f"{key} has {row.end - row.start} bp, but model {model} sees {view}; shorten it or widen its context")
 
 
 def read_studies(
@@ -284,9 +326,13 @@ def read_studies(
         raise InputError(f"config: study {chosen!r} is not in {folder}{nearest(chosen, paths)}")
     studies = {}
     for name, path in paths.items():
-        if name in RESERVED_NAMES:
-            raise InputError(f"{path}: a study may not be called {name!r}, which is a folder of results; rename it")
+        if name in RESERVED_NAMES or not NAME.match(name):
+            raise InputError(
+                f"{path}: a study may not be called {name!r} (small letters, digits, hyphens, and not a folder of results); rename it"
+            )
         study = complete_models(validate(read_yaml(path), schema, str(path)), architectures, str(path))
+        for model, entry in study["models"].items():
+            validate(entry["training"], {**schema["$defs"]["training"], "$defs": schema["$defs"]}, str(path), f"models.{model}.training.")
         check_datasets(study, sources, assemblies, loci, str(path))
         studies[name] = study
     return studies

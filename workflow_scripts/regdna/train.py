@@ -51,7 +51,13 @@ def fit_features(about: dict, data: Data, folder: Path) -> dict:
     features = models.module(about["architecture"]).features(data.sequences[rows], data.position(rows), about["parameters"])
     weight, bias = linear.fit_logistic(features, data.targets[rows], data.exclusive, about["parameters"]["l2"])
     linear.save(folder, about, weight, bias)
-    return {"parameters": int(weight.size + bias.size), "sequences": len(rows), "steps": 0, "epochs": 0}
+    return {
+        "parameters": int(weight.size + bias.size),
+        "trained_parameters": int(weight.size + bias.size),
+        "sequences": len(rows),
+        "steps": 0,
+        "epochs": 0,
+    }
 
 
 def fit_probe(about: dict, data: Data, folder: Path) -> dict:
@@ -100,14 +106,14 @@ def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Pa
     optimiser = torch.optim.AdamW(groups(net, settings["weight_decay"]), lr=settings["learning_rate"])
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(settings["warmup"], per_epoch * settings["epochs"]))
     now = {"epoch": 0, "best": None, "best_ap": -1.0, "best_epoch": 0, "history": [], "attempts": 1, "seconds": 0.0}
-    resumed = None
+    resumed, earlier = None, 0.0
     if state.is_file():
         saved = torch.load(state, map_location=network.device(), weights_only=True)
         net.load_state_dict(saved["network"])
         optimiser.load_state_dict(saved["optimiser"])
         schedule.load_state_dict(saved["schedule"])
         now = {**saved["now"], "attempts": saved["now"]["attempts"] + 1}
-        resumed = now["epoch"]
+        resumed, earlier = now["epoch"], now["seconds"]
         log.info("resumed after epoch %d of %d", resumed, settings["epochs"])
     begun = time.perf_counter() - now["seconds"]
     show = progress(settings["epochs"] * len(rows), f"training {about['model']}")
@@ -128,7 +134,7 @@ def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Pa
     network.save(folder, {**about, "history": now["history"], "best_epoch": now["best_epoch"]}, net)
     seen = now["epoch"] * len(rows)
     return {"parameters": count(net), "trained_parameters": count(net), "sequences": seen, "steps": now["epoch"] * per_epoch,
-            "epochs": now["epoch"], "training_seconds": round(now["seconds"], 3), "attempts": now["attempts"],
+            "epochs": now["epoch"], "earlier_seconds": round(earlier, 3), "attempts": now["attempts"],
             "resumed_from": resumed, "flops": 3 * forward_flops(net, data.sequences[rows[:2]]) * seen}  # fmt: skip
 
 

@@ -62,12 +62,14 @@ def check(results: Results) -> None:
 
 
 def plain(value: object) -> str:
-    """A setting as a person writes it: lists and mappings without brackets."""
+    """A setting as a person writes it: lists and mappings without brackets, yes and no."""
     if isinstance(value, dict):
         return ", ".join(f"{key.replace('_', ' ')} {plain(one)}" for key, one in value.items())
     if isinstance(value, list):
-        return "–".join(str(one) for one in value)
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+        return "/".join(str(one) for one in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def dataset(results: Results, name: str) -> dict:
@@ -84,7 +86,6 @@ def dataset(results: Results, name: str) -> dict:
         "curves": figures.curves(results, name),
         "certificate": results.certificates[name],
         "similarity": tables.similarity(results, name),
-        "command": f"snakemake {results.root}/{name}/splits.json",
     }
 
 

@@ -24,14 +24,14 @@ def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
         spread = f"sd {number(each.std(ddof=1), 4)}" if len(each) > 1 else "one seed"
         rows.append([
             words(model, "best of its family" if model in chosen.values() else ""),
-            words(KINDS[results.family(model)]), words(entry["regime"]), words(results.weights(model).partition(",")[0]),
+            words(KINDS[results.family(model)], entry["regime"]), words(results.weights(model).partition(",")[0]),
             cell(one.value, detail=between(one.low, one.high) or one.verdict),
             cell(each.mean(), ", ".join(number(value) for value in each), detail=spread),
             cell(validation.at[model, "value"]), cell(ap.value, detail=between(ap.low, ap.high) or ap.verdict),
             cell(ap.prevalence), cell(ap.lift, digits=2), cell(results.seconds(dataset, model), digits=1),
             memory(cost), cell(float(cost["parameters"].max()), f"{cost['parameters'].max():,.0f}"),
         ])  # fmt: skip
-    columns = ["model", "family", "regime", "initialisation", "mean AUROC", "AUROC by seed", "AUROC, validation", "mean AP",
+    columns = ["model", "family, regime", "initialisation", "mean AUROC", "AUROC by seed", "AUROC, validation", "mean AP",
                "prevalence", "lift", "training, s", "peak memory, MB", "parameters"]  # fmt: skip
     paths = [f"{results.root}/{dataset}/{model}/metrics.parquet" for model in results.models(dataset)]
     caption = "Leaderboard: test part, mean over targets and seeds, 95 % intervals below"
