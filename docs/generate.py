@@ -53,10 +53,13 @@ def rows(schema: dict, root: dict, prefix: str = "") -> list[str]:
 def page() -> str:
     """The whole page."""
     lines = ["# Configuration", "", "Generated from `rules/schemas/` and the registry of models by `make docs`; do not edit.", ""]
-    for name in ("config", "study"):
+    for name in ("config", "study", "sources"):
         schema = yaml.safe_load((ROOT / f"rules/schemas/{name}.schema.yaml").read_text())
         lines += [f"## `{schema['title']}`", "", schema["description"], "", "| key | type | default | meaning |", "|---|---|---|---|"]
-        lines += [*rows(schema, schema), ""]
+        lines += rows(schema, schema)
+        if isinstance(schema["additionalProperties"], dict):
+            lines += rows(schema["additionalProperties"], schema, "{id}.")
+        lines.append("")
     lines += ["## Architectures", "", "What `models.{id}.architecture` may be and `models.{id}.parameters` may set.", ""]
     lines += ["| architecture | family | regimes | parameters and defaults | what it is | source |", "|---|---|---|---|---|---|"]
     for name, one in ARCHITECTURES.items():

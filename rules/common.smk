@@ -5,23 +5,22 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import pandas as pd
-
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from regdna.models import ARCHITECTURES, modules
 from regdna.provenance import code_digest
 from regdna.step import InputError
-from regdna.study import read_studies, read_yaml, validate
+from regdna.study import read_studies, read_table, read_yaml, validate
 
 SCHEMAS = Path(workflow.basedir) / "rules/schemas"
-SOURCES = read_yaml(Path("resources/sources.yaml"))
-ASSEMBLIES = pd.read_csv("resources/assemblies.tsv", sep="\t")
-LOCI = pd.read_csv("resources/loci.tsv", sep="\t", index_col="locus")
+LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "title": str, "why": str}
 
 try:
     validate(config, read_yaml(SCHEMAS / "config.schema.yaml"), "config.yaml")
+    SOURCES = validate(read_yaml(Path("resources/sources.yaml")), read_yaml(SCHEMAS / "sources.schema.yaml"), "resources/sources.yaml")
+    ASSEMBLIES = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
+    LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key="locus")
     STUDIES = read_studies(
         Path(config["studies"]),
         config["study"],

@@ -70,7 +70,7 @@ def motif_checkpoint(folder: Path, length: int, slope: list[float], bias: list[f
             elif isinstance(layer, torch.nn.Linear):
                 layer.weight.fill_(1)
                 layer.bias.zero_()
-        net.layers[0].weight.copy_(net.one_hot[encode(motif).astype(int)].T[None])
+        net.layers[0].weight.copy_(torch.eye(4)[encode(motif).astype(int)].T[None])
         net.layers[0].bias.fill_(1 - len(motif))
         net.layers[-1].weight.copy_(torch.tensor(slope)[:, None])
         net.layers[-1].bias.copy_(torch.tensor(bias))

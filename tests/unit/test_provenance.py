@@ -10,7 +10,7 @@ SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 TREE = {
     "a_step.py": '"""Step."""\nfrom regdna.one import f\nfrom regdna import four\n\ndef main():\n    return f()\n',
     "regdna/__init__.py": "",
-    "regdna/one.py": '"""One."""\nfrom regdna.deep import two\n\ndef f():\n    """Add."""\n    return two.g() + 1  # why\n',
+    "regdna/one.py": '"""One."""\nimport regdna.deep.two\n\ndef f():\n    """Add."""\n    return regdna.deep.two.g() + 1  # why\n',
     "regdna/deep/__init__.py": "STATE = 1\n",
     "regdna/deep/two.py": "import regdna.deep.three\n\ndef g():\n    return 2\n",
     "regdna/deep/three.py": "THREE = 3\n",
@@ -54,7 +54,7 @@ def test_the_closure_follows_every_import_and_the_packages_on_the_way(tree):
         ("a_step.py", '"""Step."""', '"""Another."""\n\n# comment'),
         ("regdna/one.py", "  # why", "  # ASSUME: because"),
         ("regdna/one.py", '    """Add."""\n', ""),
-        ("regdna/one.py", "two.g() + 1", "(two.g()\n            + 1)"),
+        ("regdna/one.py", "regdna.deep.two.g() + 1", "(regdna.deep.two.g()\n            + 1)"),
         ("regdna/deep/three.py", "THREE = 3", "\n\nTHREE   =   3\n"),
         ("regdna/unrelated.py", "FIVE = 5", "FIVE = 6"),
         ("regdna/chosen.py", "from", "import regdna.four\nfrom"),

@@ -8,6 +8,7 @@ import toy_models
 
 from regdna import variants as module
 from regdna.alphabet import encode
+from regdna.models import linear
 from regdna.models.classifier import Classifier
 from regdna.step import InputError
 from regdna.variants import SCORES, read_vcf, score, spell
@@ -126,6 +127,17 @@ class TestScore:
         assert found["logit"][0] == pytest.approx([1, rest, rest])
         before, after = 1 / 3, math.e / (math.e + 2)
         assert found["diff"][0] == pytest.approx([after - before, (before - after) / 2, (before - after) / 2])
+
+    def test_deepsea_effect_is_positive_where_the_strands_disagree(self, tmp_path):
+        # The logit is ten times the GC of the strand's first third: 10 to 8 on one strand, 0 to 1 on the other.
+        weight = np.zeros((1, 14))
+        weight[0, 1] = 10
+        linear.save(tmp_path, toy_models.about("composition", {"l2": 1.0}, 30), weight, np.zeros(1))
+        reference, alternate = "G" * 10 + "A" * 20, "G" * 8 + "A" * 21 + "G"
+        found = score(Classifier(tmp_path), encode(reference)[None], encode(alternate)[None], np.zeros(1))
+        diff = (self.logistic(8) - self.logistic(10) + self.logistic(1) - self.logistic(0)) / 2
+        assert found["logit"][0, 0] == pytest.approx(-0.5) and found["diff"][0, 0] == pytest.approx(diff)
+        assert found["deepsea_effect"][0, 0] == pytest.approx(0.5 * diff)
 
     @pytest.mark.parametrize("size", [1, 3, 100])
     def test_scores_do_not_depend_on_the_batch(self, tmp_path, monkeypatch, size):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -48,6 +49,37 @@ def read_yaml(path: Path) -> dict:
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no keys; write `key: value` lines")
     return content
+
+
+def read_table(path: Path, columns: dict[str, type], key: str | None = None) -> pd.DataFrame:
+    """A table of tab-separated values with a header.
+
+    Args:
+        columns: name to type (str or int) of each that is needed; int columns hold whole numbers.
+        key: the column to index by; its values must differ.
+
+    Raises:
+        InputError: the file, a column, or a line is wrong.
+    """
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    except (FileNotFoundError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(f"{path}: not a table of tab-separated values ({error}); restore it") from None
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise InputError(f"{path}: column {', '.join(missing)} is missing; the header must name {', '.join(columns)}")
+    for name, kind in columns.items():
+        if kind is int:
+            wrong = np.flatnonzero(~table[name].str.fullmatch(r"\d+"))
+            if len(wrong):
+                raise InputError(f"{path}: line {wrong[0] + 2}: {name} is {table[name].iloc[wrong[0]]!r}, not a whole number; mend it")
+            table[name] = table[name].astype(np.int64)
+    if key is not None:
+        again = np.flatnonzero(table[key].duplicated())
+        if len(again):
+            raise InputError(f"{path}: line {again[0] + 2}: {key} {table[key].iloc[again[0]]!r} is given twice; rename one")
+        table = table.set_index(key)
+    return table
 
 
 def validate(content: dict, schema: dict, name: str, at: str = "") -> dict:
@@ -113,7 +145,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
         return f"{where}: {error.instance!r} is none of {', '.join(map(str, error.validator_value))}; did you mean {near[0]!r}?"
     if error.validator == "type":
         return f"{where}: {error.instance!r} is not of type {error.validator_value}; write one"
-    if error.validator == "pattern" or "pattern" in str(error.schema_path):
+    if error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:
         return f"{where}: {error.instance!r} may hold only small letters, digits and hyphens; rename it"
     return f"{where}: {error.message}"
 
