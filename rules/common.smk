@@ -8,10 +8,11 @@ from pathlib import Path
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from regdna.manifest import read_table, read_yaml, validate
 from regdna.models import ARCHITECTURES, modules
 from regdna.provenance import code_digest
 from regdna.step import InputError
-from regdna.study import read_studies, read_table, read_yaml, validate
+from regdna.study import read_studies
 
 SCHEMAS = Path(workflow.basedir) / "rules/schemas"
 LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "title": str, "why": str}

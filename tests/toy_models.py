@@ -13,6 +13,7 @@ from regdna.targets import Targets, pack
 from regdna.train import Data
 from regdna.windows import Sequences
 
+torch.set_num_threads(1)  # tensors this small lose time to threads, most of all where tests run side by side
 MOTIF = "GATTACA"
 SETTINGS = {
     "epochs": 4,

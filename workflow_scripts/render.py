@@ -9,10 +9,10 @@ import pandas as pd
 
 import regdna
 from regdna import page as pages
+from regdna.manifest import read_yaml
 from regdna.provenance import assumptions
 from regdna.step import InputError, run
 from regdna.store import write_text
-from regdna.study import read_yaml
 
 PACKAGES = ("numpy", "pandas", "pyarrow", "scikit-learn", "numba", "torch", "snakemake", "matplotlib", "logomaker", "jinja2")
 

@@ -70,7 +70,7 @@ def main(
             else:
                 set_threads(threads)
                 cost = train.fit_network(about, data, folder, entry["training"], state / "state.pt")
-        except ValueError as error:  # sizes that do not fit the windows
+        except (ValueError, FloatingPointError) as error:  # sizes that do not fit the windows, a rate that is too high
             raise InputError(f"models.{model}: {error}") from error
     ledger.entries.update(cost, threads=threads, model=model, seed=seed, family=family, split_digest=digest)
     ledger.write(compute)

@@ -20,7 +20,11 @@ def placed(tmp_path, content, name="file.bed"):
     return path
 
 
-@pytest.mark.parametrize(("name", "content"), [("a.bed", BODY), ("a.bed.gz", gzip.compress(BODY)), ("empty.bed", b"")])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.bed", BODY), ("a.bed.gz", gzip.compress(BODY, mtime=0)), ("empty.bed", b"")],
+    ids=["plain", "gzip", "empty"],
+)
 def test_a_file_that_fits_its_entry_arrives_whole(tmp_path, name, content):
     destination = tmp_path / "results/sources/s" / name
     take(placed(tmp_path, content, name), entry(content), destination)
@@ -28,7 +32,7 @@ def test_a_file_that_fits_its_entry_arrives_whole(tmp_path, name, content):
     assert [path.name for path in destination.parent.iterdir()] == [name]
 
 
-BROKEN = gzip.compress(BODY)[:-9]
+BROKEN = gzip.compress(BODY, mtime=0)[:-9]
 NOT_GZIP = b"plain text"
 FLIPPED = bytearray(gzip.compress(bytes(range(256)) * 40, mtime=0))
 FLIPPED[-6] ^= 1

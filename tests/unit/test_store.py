@@ -107,6 +107,24 @@ class TestAtomicFolder:
         assert [one.name for one in path.iterdir()] == ["old"] and list(tmp_path.iterdir()) == [path]
 
 
+def test_a_sweep_takes_what_dead_writers_left_and_nothing_else(tmp_path):
+    code = (
+        "import os, sys; from pathlib import Path; from regdna.store import atomic, atomic_folder\n"
+        "with atomic(Path(sys.argv[1]) / 'a.txt') as one, atomic_folder(Path(sys.argv[1]) / 'deep/b') as two:\n"
+        "    one.write_text('half'); (two / 'c').write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    process = child(code, tmp_path)
+    process.communicate()
+    kept = [tmp_path / "whole.txt", tmp_path / ".hidden", tmp_path / ".a.txt.some-other-host.1.0123abcd.tmp.txt"]
+    for path in kept:
+        path.write_text("kept")
+    with atomic(tmp_path / "living.txt") as temporary:
+        temporary.write_text("now")
+        assert store.sweep(tmp_path) == 2
+        assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*kept, temporary}
+    assert store.sweep(tmp_path) == 0
+
+
 HOLD = (
     "import sys; from pathlib import Path; from regdna.store import Lease\n"
     "with Lease(Path(sys.argv[1]), 5): print('held', flush=True); sys.stdin.readline()"

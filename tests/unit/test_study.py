@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from regdna.manifest import read_yaml, validate
 from regdna.models import ARCHITECTURES
 from regdna.step import InputError
-from regdna.study import check_datasets, complete_models, read_studies, read_yaml, validate
+from regdna.study import check_datasets, complete_models, read_studies
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "rules/schemas/study.schema.yaml")

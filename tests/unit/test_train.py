@@ -97,6 +97,7 @@ class TestResume:
                 trained(data, tmp_path / f"killed{attempt}", state=tmp_path / "state.pt")
         cost, resumed = trained(data, tmp_path / "resumed", state=tmp_path / "state.pt")
         assert same(whole, resumed) and (cost["attempts"], cost["resumed_from"]) == (3, 2)
+        assert cost["earlier_seconds"] > 0
 
     def test_a_finished_state_is_only_saved_again(self, data, tmp_path, monkeypatch):
         _, whole = trained(data, tmp_path / "whole", state=tmp_path / "state.pt")
@@ -163,6 +164,15 @@ class TestLearning:
         assert mean_ap(labels[:, :2], odds[:, :2]) > 0.9
         assert cost["sequences"] == 200 * cost["epochs"] and cost["steps"] == 13 * cost["epochs"]
         assert cost["flops"] > 0 and cost["earlier_seconds"] == 0
+
+    def test_every_epoch_shows_each_training_row_once_in_an_order_of_its_own(self, data, tmp_path, monkeypatch):
+        shown = []
+        monkeypatch.setattr(train, "augment", lambda codes, draw, settings: shown.extend(codes) or codes)
+        trained(data, tmp_path / "run", {"epochs": 2, "batch_size": 20})
+        one, two = ([row.tobytes() for row in part] for part in (shown[:60], shown[60:]))
+        rows = [row.tobytes() for row in data.sequences[data.rows("train")]]
+        assert sorted(one) == sorted(two) == sorted(rows)
+        assert one != two and one != rows
 
     def test_a_last_batch_of_one_row_is_no_error(self, tmp_path):
         data = toy_models.data(tmp_path / "data", rows=72)  # 48 rows train

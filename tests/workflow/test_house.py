@@ -12,7 +12,7 @@ SCRIPTS = ROOT / "workflow_scripts"
 LIBRARY = SCRIPTS / "regdna"
 # Lowest first; a module imports only from names before its own. A package stands for all in it, in any order.
 FLOORS = [
-    "store", "step", "provenance", "study", "ledger",
+    "store", "step", "provenance", "manifest", "study", "ledger",
     "alphabet", "genome", "intervals", "windows", "targets", "splits", "haplotypes", "tokenisers", "metrics", "sources",
     "models",
     "train", "predict", "mutagenesis", "variants",

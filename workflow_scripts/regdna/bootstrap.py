@@ -52,21 +52,29 @@ def _sweep(labels, ends_tie, block, counts):
         true, false = np.zeros(width), np.zeros(width)
         tied_true, tied_false = np.zeros(width), np.zeros(width)
         area, summed = np.zeros(width), np.zeros(width)
+        in_tie = False
         for row in range(len(labels)):
             drawn = counts[block[row], first : first + width]
-            if labels[row]:
-                for i in range(width):
-                    tied_true[i] += drawn[i]
-            else:
-                for i in range(width):
-                    tied_false[i] += drawn[i]
+            if ends_tie[row] and not in_tie:  # a score of its own, as nearly all are: no sums to hold back
+                if labels[row]:
+                    for i in range(width):
+                        true[i] += drawn[i]
+                        summed[i] += drawn[i] * true[i] / max(true[i] + false[i], 1.0)
+                else:
+                    for i in range(width):
+                        area[i] += drawn[i] * true[i]
+                        false[i] += drawn[i]
+                continue
+            in_tie = not ends_tie[row]
+            tied = tied_true if labels[row] else tied_false
+            for i in range(width):
+                tied[i] += drawn[i]
             if ends_tie[row]:
                 for i in range(width):
                     area[i] += tied_false[i] * (true[i] + 0.5 * tied_true[i])
                     true[i] += tied_true[i]
                     false[i] += tied_false[i]
-                    if tied_true[i] > 0:
-                        summed[i] += tied_true[i] * true[i] / (true[i] + false[i])
+                    summed[i] += tied_true[i] * true[i] / max(true[i] + false[i], 1.0)
                     tied_true[i] = 0.0
                     tied_false[i] = 0.0
         for i in range(width):

@@ -124,10 +124,9 @@ def _log_to(path: str | None) -> None:
 
 def _convert(value: object, hint: object) -> object:
     """Give a value from Snakemake the type of its argument: paths for Path, numbers for wildcards that are some."""
-    if _wants_path(hint):
-        if isinstance(value, str):
-            return Path(value)
-        return [Path(one) for one in value]
+    if value is not None and _wants_path(hint):
+        several = [value] if isinstance(value, str) else list(value)
+        return [Path(one) for one in several] if _wants_list(hint) else Path(*several)
     if hint is int and isinstance(value, str):
         return int(value)
     return value
@@ -135,6 +134,10 @@ def _convert(value: object, hint: object) -> object:
 
 def _wants_path(hint: object) -> bool:
     return hint is Path or any(_wants_path(part) for part in typing.get_args(hint))
+
+
+def _wants_list(hint: object) -> bool:
+    return typing.get_origin(hint) is list or any(_wants_list(part) for part in typing.get_args(hint))
 
 
 def _command_line(main: Callable[..., None]) -> dict:

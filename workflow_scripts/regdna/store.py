@@ -117,12 +117,18 @@ class Lease:
                 print(f"waiting for {describe(holder)}, which is at work on the same output", flush=True)
                 said = True
             time.sleep(0.5)
+        self._stop.clear()
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self.path.unlink(missing_ok=True)
+        if self._mine():
+            self.path.unlink(missing_ok=True)
+
+    def _mine(self) -> bool:
+        """Whether the lease still names this process: after a long standstill somebody else may hold it."""
+        return read_lease(self.path) == whoami()
 
     def _take(self) -> bool:
         try:
@@ -144,7 +150,7 @@ class Lease:
             aside.unlink()
 
     def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT_SECONDS):
+        while not self._stop.wait(HEARTBEAT_SECONDS) and self._mine():
             with contextlib.suppress(FileNotFoundError):
                 os.utime(self.path)
 

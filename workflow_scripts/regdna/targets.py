@@ -7,9 +7,11 @@ import pandas as pd
 
 from regdna.intervals import largest_overlap
 
+# Least overlap with one interval, in bp, that makes a bin of `width` bp positive.
 RULES = {
-    "bin_half_covered": "more than half of the bin lies in one interval (Zhou and Troyanskaya 2015)",
-    "any_overlap": "the bin shares at least one base with an interval",
+    # More than half of the bin (Zhou and Troyanskaya 2015): 101 of 200 bp.
+    "bin_half_covered": lambda width: width // 2 + 1,
+    "any_overlap": np.ones_like,
 }
 
 
@@ -20,27 +22,29 @@ def label(bins: pd.DataFrame, intervals: pd.DataFrame, rule: str) -> np.ndarray:
         bins: chrom, start, end (0-based, half-open).
         intervals: the same columns.
         rule: a key of ``RULES``.
+
+    Raises:
+        KeyError: another rule.
     """
     out = np.zeros(len(bins), bool)
     start, end = bins["start"].to_numpy(), bins["end"].to_numpy()
     for chrom, rows in bins.groupby("chrom", observed=True).indices.items():
         part = intervals[intervals["chrom"] == chrom]
         shared = largest_overlap(start[rows], end[rows], part["start"].to_numpy(), part["end"].to_numpy())
-        need = (end[rows] - start[rows]) // 2 + 1 if rule == "bin_half_covered" else 1
-        out[rows] = shared >= need
+        out[rows] = shared >= RULES[rule](end[rows] - start[rows])
     return out
 
 
 def around(sites: pd.DataFrame, upstream: int, downstream: int) -> pd.DataFrame:
-    """Intervals from ``upstream`` bp before each site to ``downstream`` bp after it, along the site's strand.
+    """Intervals of the ``upstream`` bases before each site and the ``downstream`` bases from the site on, along its strand.
 
     Args:
         sites: chrom, start (0-based position of the site) and strand ('-' turns the interval round).
     """
     minus = (sites["strand"] == "-").to_numpy()
     site = sites["start"].to_numpy()
-    start = np.where(minus, site - downstream, site - upstream)
-    end = np.where(minus, site + upstream, site + downstream)
+    start = np.where(minus, site - downstream + 1, site - upstream)
+    end = np.where(minus, site + upstream + 1, site + downstream)
     return pd.DataFrame({"chrom": sites["chrom"].to_numpy(), "start": np.maximum(start, 0), "end": end})
 
 

@@ -40,7 +40,7 @@ def write_vcf(path: Path, table: pd.DataFrame, scores: dict[str, np.ndarray], ta
     for name in scores:
         header.add_line(f'##INFO=<ID={name},Number={len(targets)},Type=Float,Description="{name} of {"; ".join(targets)}">')
     with atomic(path) as temporary, pysam.VariantFile(str(temporary), "wz", header=header) as out:
-        for row in table.sort_values(["chrom", "position"], kind="stable").itertuples():
+        for row in table.reset_index(drop=True).sort_values(["chrom", "position"], kind="stable").itertuples():
             record = out.new_record(contig=row.chrom, start=row.position, alleles=(row.ref, row.alt), id=None if row.id == "." else row.id)
             for name, values in scores.items():
                 record.info[name] = tuple(float(value) for value in values[row.Index])

@@ -11,6 +11,7 @@ import pandas as pd
 
 from regdna import models
 from regdna.alphabet import N, reverse_complement
+from regdna.models.classifier import log_odds
 from regdna.step import progress
 from regdna.store import atomic
 from regdna.targets import Targets
@@ -120,7 +121,8 @@ def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Pa
     while now["epoch"] < settings["epochs"] and now["epoch"] - now["best_epoch"] < settings["patience"]:
         now["epoch"] += 1
         loss = _epoch(net, optimiser, schedule, data, rows, settings, (about["seed"], now["epoch"]), show)
-        ap = mean_ap(data.targets[checks], network.run(net, data.sequences[checks], settings["batch_size"]))
+        logits = network.run(net, data.sequences[checks], settings["batch_size"]).astype(np.float64)
+        ap = mean_ap(data.targets[checks], log_odds(logits, data.exclusive))
         now["history"].append({"epoch": now["epoch"], "loss": loss, "validation_ap": ap})
         log.info("epoch %d: loss %.4f, validation AP %.4f", now["epoch"], loss, ap)
         if ap > now["best_ap"]:
@@ -192,12 +194,17 @@ def loss_of(logits, labels, exclusive: bool):
     return functional.binary_cross_entropy_with_logits(logits, labels.float())
 
 
-def mean_ap(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Mean average precision over targets that have both classes; what early stopping goes by."""
+def mean_ap(labels: np.ndarray, odds: np.ndarray) -> float:
+    """Mean average precision over targets that have both classes; what early stopping goes by.
+
+    Args:
+        labels: bool (n, T).
+        odds: log-odds, float (n, T); the logits of a softmax would not do, they rank within a row only.
+    """
     from sklearn.metrics import average_precision_score
 
     both = [target for target in range(labels.shape[1]) if 0 < labels[:, target].sum() < len(labels)]
-    return float(np.mean([average_precision_score(labels[:, target], logits[:, target]) for target in both])) if both else 0.0
+    return float(np.mean([average_precision_score(labels[:, target], odds[:, target]) for target in both])) if both else 0.0
 
 
 def warm_cosine(warmup: float, steps: int):

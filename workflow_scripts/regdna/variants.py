@@ -42,7 +42,7 @@ def read_vcf(path: Path, assembly: str) -> tuple[pd.DataFrame, dict[str, int]]:
             if line.startswith("#") or not line.strip():
                 continue
             fields = line.rstrip("\n").split("\t")
-            if len(fields) < 5 or not fields[1].isdigit():
+            if len(fields) < 5 or not fields[1].isdecimal():
                 raise InputError(f"{path}: line {number} is not VCF (CHROM, POS, ID, REF, ALT with tabs); mend or remove it")
             for alt in fields[4].upper().split(","):
                 if BASES.match(fields[3].upper()) and BASES.match(alt):
@@ -95,5 +95,6 @@ def score(classifier: Classifier, reference: np.ndarray, alternate: np.ndarray, 
         diff.append((probability(alt) - probability(ref)).mean(0))
         logit.append((alt - ref).mean(0))
         show(min(at + ROWS, len(reference)))
-    one, two = np.concatenate(diff), np.concatenate(logit)
+    nothing = np.zeros((0, len(classifier.about["targets"])))
+    one, two = np.concatenate([nothing, *diff]), np.concatenate([nothing, *logit])
     return {"diff": one, "logit": two, "log2_odds": two / np.log(2), "deepsea_effect": np.abs(two) * np.abs(one)}

@@ -13,13 +13,12 @@ def log_odds(logits: np.ndarray, exclusive: bool) -> np.ndarray:
     """Log-odds of each target, float64 (n, T): the logits themselves, or those of a softmax against all others."""
     if not exclusive:
         return logits
-    top = logits.max(1, keepdims=True)
-    weight = np.exp(logits - top)
-    others = weight.sum(1, keepdims=True) - weight
-    # Where one target takes nearly all, the difference above cancels; sum the others themselves there.
-    for row, target in np.argwhere(others < 1e-3 * weight):
-        others[row, target] = np.delete(weight[row], target).sum()
-    return logits - top - np.log(others)
+    odds = np.empty_like(logits)
+    for target in range(logits.shape[1]):
+        others = np.delete(logits, target, 1)
+        top = others.max(1)
+        odds[:, target] = logits[:, target] - (top + np.log(np.exp(others - top[:, None]).sum(1)))
+    return odds
 
 
 def probability(odds: np.ndarray) -> np.ndarray:

@@ -25,17 +25,17 @@ def fit_logistic(features: np.ndarray, labels: np.ndarray, exclusive: bool, l2: 
         gets no weight and the log-odds of its smoothed prevalence.
     """
     mean, scale = features.mean(0), features.std(0)
-    scale[scale == 0] = 1
+    scale[scale <= 1e-12 * np.abs(mean)] = 1  # a constant feature; its sum of squares is rounding, not spread
     scaled = (features - mean) / scale
     weight, bias = np.zeros((labels.shape[1], features.shape[1])), np.zeros(labels.shape[1])
     if exclusive:
         classes = labels.argmax(1)
-        model = LogisticRegression(C=1 / l2, max_iter=300).fit(scaled, classes)
-        present = model.classes_
-        if len(present) == 2:  # scikit-learn gives one row for two classes
-            weight[present[1]], bias[present[1]] = model.coef_[0], model.intercept_[0]
-        else:
-            weight[present], bias[present] = model.coef_, model.intercept_
+        present = np.unique(classes)
+        if len(present) > 1:
+            model = LogisticRegression(C=1 / l2, max_iter=300).fit(scaled, classes)
+            # scikit-learn gives one row for two classes: the second's.
+            rows = present[1:] if len(present) == 2 else present
+            weight[rows], bias[rows] = model.coef_, model.intercept_
         bias[np.setdiff1d(np.arange(len(bias)), present)] = -np.log(2 * len(labels))
     else:
         for target in range(labels.shape[1]):

@@ -1,5 +1,6 @@
 """Labelled sites with their sequence, packed two bits a base in npz shards."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def read_sites(shards: list[Path]) -> tuple[pd.DataFrame, np.ndarray, list[str]]
                 chrom = shard["chromosomes"][shard["chrom"]]
                 tables.append(pd.DataFrame({"chrom": chrom, "start": shard["start"].astype(np.int64), "label": shard["label"]}))
                 codes.append(unpack_two_bits(shard["sequence"], LENGTH))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise InputError(f"{path}: not a shard of packed sites ({error}); fetch it again") from None
         if targets not in (None, names):
             raise InputError(f"{path}: its targets are {names}, those of the first shard {targets}; do not mix sources")
