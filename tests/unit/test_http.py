@@ -9,6 +9,7 @@ import time
 import pytest
 
 from regdna.sources import http as fetcher
+from regdna.sources.fetch import bring, read_lock
 from regdna.sources.http import download
 from regdna.step import InputError
 
@@ -118,6 +119,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.whole(b"old" * 100_000, send=90_000, etag='"old"')
         else:
             self.whole(etag='"new"')
+
+    def do_cut_gzip(self, n):
+        self.whole(gzip.compress(CONTENT)[:-20])
 
     def do_no_mark(self, n):
         self.whole(send=100_000 if n == 1 else None, etag="")
@@ -242,3 +246,56 @@ def test_the_pace_of_a_host_is_kept(server, tmp_path, monkeypatch):
         get(server, "good", part=tmp_path / f"{at}.part")
     moments = [moment for moment, *_ in server.asked["/good"]]
     assert min(later - earlier for earlier, later in zip(moments, moments[1:], strict=False)) > 0.15
+
+
+class TestBring:
+    """From addresses to a verified file under its final name, or to nothing there at all."""
+
+    def entry(self, server, path="good", **stated):
+        return {"url": f"{server.address}/{path}", **stated}
+
+    def bring(self, tmp_path, entry, downloaded=None):
+        bring("source", "file.bin", entry, tmp_path / "out/file.bin", tmp_path / "lock.tsv", downloaded)
+
+    def test_a_file_with_a_checksum_arrives_and_is_not_pinned(self, server, tmp_path):
+        digest = hashlib.md5(CONTENT).hexdigest()
+        self.bring(tmp_path, self.entry(server, "drops", md5=digest, bytes=len(CONTENT)))
+        assert is_whole(tmp_path / "out/file.bin")
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["file.bin"]
+        assert not (tmp_path / "lock.tsv").exists()
+
+    @pytest.mark.parametrize("stated", [{"md5": "0" * 32}, {"sha1": "0" * 40}, {"sha256": "0" * 64}, {"bytes": 7}])
+    def test_wrong_bytes_never_get_the_name(self, server, tmp_path, stated):
+        with pytest.raises(InputError, match="resources/sources.yaml states"):
+            self.bring(tmp_path, self.entry(server, **stated))
+        assert not (tmp_path / "out/file.bin").exists()
+        assert not (tmp_path / "out/.file.bin.part").exists()
+
+    def test_what_has_no_checksum_is_pinned_and_held_to_it(self, server, tmp_path):
+        self.bring(tmp_path, self.entry(server))
+        assert read_lock(tmp_path / "lock.tsv")["source", "file.bin"]["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+        (tmp_path / "out/file.bin").unlink()
+        self.bring(tmp_path, self.entry(server))
+        (tmp_path / "out/file.bin").unlink()
+        text = (tmp_path / "lock.tsv").read_text()
+        (tmp_path / "lock.tsv").write_text(text.replace(hashlib.sha256(CONTENT).hexdigest(), "0" * 64))
+        with pytest.raises(InputError, match=r"lock.tsv states 000000000000"):
+            self.bring(tmp_path, self.entry(server))
+        assert not (tmp_path / "out/file.bin").exists()
+
+    def test_a_truncated_gzip_is_noticed(self, server, tmp_path):
+        with pytest.raises(InputError, match="not a whole gzip file"):
+            bring("source", "file.gz", self.entry(server, "cut-gzip"), tmp_path / "out/file.gz", tmp_path / "lock.tsv", None)
+        assert not (tmp_path / "out/file.gz").exists()
+        assert not (tmp_path / "lock.tsv").exists()
+
+    def test_a_folder_of_downloads_is_used_without_the_network(self, tmp_path):
+        (tmp_path / "hand").mkdir()
+        (tmp_path / "hand/file.bin").write_bytes(CONTENT)
+        entry = {"url": "http://127.0.0.1:9/never", "sha256": hashlib.sha256(CONTENT).hexdigest()}
+        self.bring(tmp_path, entry, tmp_path / "hand")
+        assert is_whole(tmp_path / "out/file.bin")
+
+    def test_a_file_missing_in_the_folder_of_downloads_is_named_with_its_address(self, tmp_path):
+        with pytest.raises(InputError, match=r"source/file.bin: not found; download http://127.0.0.1:9/never there"):
+            self.bring(tmp_path, {"url": "http://127.0.0.1:9/never"}, tmp_path)
