@@ -14,23 +14,15 @@ from regdna.provenance import code_digest
 from regdna.step import InputError
 from regdna.study import read_studies
 
-SCHEMAS = Path(workflow.basedir) / "rules/schemas"
+SCHEMA = {name: read_yaml(Path(workflow.basedir) / f"rules/schemas/{name}.schema.yaml") for name in ("config", "sources", "study")}
 LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "title": str, "why": str}
 
 try:
-    validate(config, read_yaml(SCHEMAS / "config.schema.yaml"), "config.yaml")
-    SOURCES = validate(read_yaml(Path("resources/sources.yaml")), read_yaml(SCHEMAS / "sources.schema.yaml"), "resources/sources.yaml")
+    config |= validate(config, SCHEMA["config"], "config.yaml")
+    SOURCES = validate(read_yaml(Path("resources/sources.yaml")), SCHEMA["sources"], "resources/sources.yaml")
     ASSEMBLIES = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
     LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key="locus")
-    STUDIES = read_studies(
-        Path(config["studies"]),
-        config["study"],
-        read_yaml(SCHEMAS / "study.schema.yaml"),
-        ARCHITECTURES,
-        SOURCES,
-        ASSEMBLIES,
-        LOCI,
-    )
+    STUDIES = read_studies(Path(config["studies"]), config["study"], SCHEMA["study"], ARCHITECTURES, SOURCES, ASSEMBLIES, LOCI)
 except InputError as error:
     # Not a WorkflowError: that would wrap the one line in where it was raised, which is not where it must be mended.
     print(f"regdna: {error}", file=sys.stderr)
@@ -81,8 +73,9 @@ def source_file(path):
 
 
 def origin(wildcards):
-    """The embedded file that a source's file is taken from."""
-    return SOURCES[wildcards.source]["files"][wildcards.file]["path"]
+    """The embedded file that a source's file is taken from, if it has one."""
+    entry = SOURCES[wildcards.source]["files"][wildcards.file]
+    return {"origin": entry["path"]} if "path" in entry else {}
 
 
 def material(wildcards):

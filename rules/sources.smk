@@ -4,7 +4,7 @@
 rule fetch_source:
     """One file of a source, verified before it gets its name."""
     input:
-        origin=origin,
+        unpack(origin),
     output:
         file="results/sources/{source}/{file}",
     log:
@@ -20,6 +20,8 @@ rule fetch_source:
     params:
         code=code("fetch.py"),
         expected=lookup(within=SOURCES, dpath="{source}/files/{file}"),
+        lock="resources/sources.lock.tsv",
+        downloaded=config["downloaded"],
     script:
         "../workflow_scripts/fetch.py"
 

@@ -3,7 +3,7 @@ import hashlib
 
 import pytest
 
-from regdna.sources.fetch import CHUNK, sha256, take, verify
+from regdna.sources.fetch import CHUNK, checksum, take, verify
 from regdna.step import InputError
 
 BODY = b"chr1\t5\t9\n" * 1000
@@ -68,7 +68,7 @@ def test_a_missing_file_says_how_to_restore_it(tmp_path):
 @pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1])
 def test_sha256_equals_hashlib(tmp_path, size):
     content = bytes(size)
-    assert sha256(placed(tmp_path, content)) == hashlib.sha256(content).hexdigest()
+    assert checksum(placed(tmp_path, content)) == hashlib.sha256(content).hexdigest()
 
 
 def test_verify_takes_the_name_it_is_given_for_the_suffix(tmp_path):

@@ -1,4 +1,4 @@
-"""Bring one file of a source to its place, whole and verified."""
+"""Bring one file of a source to its place, whole and verified: from git, from a folder of downloads, or over the network."""
 
 import gzip
 import hashlib
@@ -6,41 +6,47 @@ import shutil
 import zlib
 from pathlib import Path
 
-from regdna.step import InputError
-from regdna.store import atomic
+import pandas as pd
+
+from regdna.manifest import read_table
+from regdna.sources.http import download
+from regdna.step import InputError, progress
+from regdna.store import Lease, atomic
 
 CHUNK = 1 << 20
+CHECKSUMS = ("sha256", "sha1", "md5")
+LOCK = ["source", "file", "bytes", "sha256", "url"]
 
 
-def sha256(path: Path) -> str:
-    """sha256 of a file's bytes as hex digits."""
-    digest = hashlib.sha256()
+def checksum(path: Path, kind: str = "sha256") -> str:
+    """Checksum of a file's bytes as hex digits; ``kind`` is sha256, sha1 or md5."""
+    digest = hashlib.new(kind, usedforsecurity=False)
     with open(path, "rb") as handle:
         while block := handle.read(CHUNK):
             digest.update(block)
     return digest.hexdigest()
 
 
-def verify(path: Path, expected: dict, name: str) -> None:
-    """Check a file against what ``resources/sources.yaml`` states of it: bytes, sha256, and a whole gzip stream.
+def verify(path: Path, expected: dict, name: str, stated: str = "resources/sources.yaml", gzipped: bool | None = None) -> None:
+    """Check a file against what is stated of it: bytes, checksums, and a whole gzip stream.
 
     Args:
         path: the file as it lies on disk.
-        expected: its entry; keys bytes and sha256.
+        expected: its entry; of the keys bytes, sha256, sha1 and md5, those that are there are checked.
         name: what to call it in a message.
+        stated: where the entry stands.
+        gzipped: whether it must be a whole gzip stream; by default if the name ends in .gz.
 
     Raises:
         InputError: it differs, with both values.
     """
     size = path.stat().st_size
-    if size != expected["bytes"]:
-        raise InputError(f"{name}: {size:,} bytes, but resources/sources.yaml states {expected['bytes']:,}; restore or fetch it again")
-    digest = sha256(path)
-    if digest != expected["sha256"]:
-        raise InputError(
-            f"{name}: sha256 {digest[:12]}..., but resources/sources.yaml states {expected['sha256'][:12]}...; restore or fetch it again"
-        )
-    if name.endswith(".gz"):
+    if size != expected.get("bytes", size):
+        raise InputError(f"{name}: {size:,} bytes, but {stated} states {expected['bytes']:,}; restore or fetch it again")
+    for kind in CHECKSUMS:
+        if kind in expected and (found := checksum(path, kind)) != expected[kind]:
+            raise InputError(f"{name}: {kind} {found[:12]}..., but {stated} states {expected[kind][:12]}...; restore or fetch it again")
+    if name.endswith(".gz") if gzipped is None else gzipped:
         try:
             with gzip.open(path) as handle:
                 while handle.read(CHUNK):
@@ -50,7 +56,7 @@ def verify(path: Path, expected: dict, name: str) -> None:
 
 
 def take(origin: Path, expected: dict, destination: Path) -> None:
-    """Copy an embedded file to ``destination``; it is verified before it gets that name.
+    """Copy a file that is at hand to ``destination``; it is verified before it gets that name.
 
     Raises:
         InputError: it is absent or differs from its entry.
@@ -60,3 +66,79 @@ def take(origin: Path, expected: dict, destination: Path) -> None:
     with atomic(destination) as temporary:
         shutil.copyfile(origin, temporary)
         verify(temporary, expected, str(origin))
+
+
+def bring(source: str, file: str, entry: dict, destination: Path, lock: Path, downloaded: Path | None) -> None:
+    """Bring a file that has addresses to ``destination``.
+
+    What has no published checksum is pinned: its size and sha256 are written to the lock file on the first download, and
+    every later one must equal them.
+
+    Args:
+        source, file: its names in ``resources/sources.yaml``.
+        entry: its entry there: url, mirrors, and of bytes, sha256, sha1, md5 what is published.
+        lock: table of pinned files; made if absent.
+        downloaded: folder of files fetched by hand, as ``{source}/{file}`` or ``{file}``; with it nothing is downloaded.
+
+    Raises:
+        InputError: no address gives it, or what came is not what was stated or pinned.
+    """
+    pinned = read_lock(lock).get((source, file), {})
+    if downloaded is not None:
+        places = [downloaded / source / file, downloaded / file]
+        found = next((place for place in places if place.is_file()), None)
+        if found is None:
+            raise InputError(f"{places[0]}: not found; download {entry['url']} there, or take 'downloaded' out of config.yaml")
+        with atomic(destination) as temporary:
+            shutil.copyfile(found, temporary)
+            check(temporary, entry, pinned, file, found, lock)
+            pin(lock, source, file, temporary, entry, str(found))
+        return
+    part = destination.with_name(f".{file}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    bar: list = []
+
+    def show(got: int, total: int | None) -> None:
+        if not bar:
+            bar.append(progress(total or entry.get("bytes", 0) or got, f"fetching {file}", "bytes"))
+        bar[0](got)
+
+    url = download([entry["url"], *entry.get("mirrors", [])], part, show)
+    try:
+        check(part, entry, pinned, file, url, lock)
+    except InputError:
+        part.unlink()  # continuing it could never make it right
+        raise
+    pin(lock, source, file, part, entry, url)
+    with atomic(destination) as temporary:
+        part.rename(temporary)
+    part.with_name(part.name + ".json").unlink(missing_ok=True)
+
+
+def check(path: Path, entry: dict, pinned: dict, file: str, origin: object, lock: Path) -> None:
+    """Verify against the published entry and against the lock file."""
+    name = f"{file} from {origin}"
+    verify(path, entry, name, gzipped=file.endswith(".gz"))
+    if pinned:
+        verify(path, {"bytes": pinned["bytes"], "sha256": pinned["sha256"]}, name, str(lock), gzipped=False)
+
+
+def read_lock(lock: Path) -> dict[tuple[str, str], dict]:
+    """Pinned files by source and file; empty if nothing was pinned yet."""
+    if not lock.is_file():
+        return {}
+    table = read_table(lock, dict.fromkeys(LOCK, str) | {"bytes": int})
+    return {(row["source"], row["file"]): row for row in table.to_dict("records")}
+
+
+def pin(lock: Path, source: str, file: str, path: Path, entry: dict, url: str) -> None:
+    """Write a file without a published checksum into the lock file, once."""
+    if any(kind in entry for kind in CHECKSUMS):
+        return
+    with Lease(lock.with_name(f".{lock.name}.lease")):
+        rows = read_lock(lock)
+        if (source, file) in rows:
+            return
+        rows[source, file] = dict(zip(LOCK, (source, file, path.stat().st_size, checksum(path), url), strict=True))
+        with atomic(lock) as temporary:
+            pd.DataFrame([rows[key] for key in sorted(rows)], columns=LOCK).to_csv(temporary, sep="\t", index=False)
