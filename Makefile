@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready-$(shell cat requirements.txt requirements-dev.txt requirements-lock.txt | cksum | cut -d' ' -f1)
 SNAKEMAKE := $(VENV)/bin/snakemake
-TARGETS ?= all
+TARGETS ?=
 
 help:  ## say what the targets are
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -37,7 +37,7 @@ demo: setup  ## run the embedded study to results/demo/report.html (no network a
 	$(run) $(SNAKEMAKE) --config study=demo -- all
 	@echo "open results/demo/report.html"
 
-resume: setup  ## after a kill: end what is left of this run, unlock, go on (TARGETS=... for other targets)
+resume: setup  ## after a kill: end what is left of the last run, unlock, go on (TARGETS=... for something else)
 	$(run) $(VENV)/bin/python workflow_scripts/resume.py $(TARGETS)
 
 test: setup  ## run all tests

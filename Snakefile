@@ -26,6 +26,10 @@ wildcard_constraints:
     variants="|".join(VARIANTS) or "none",
 
 
+onstart:
+    write_json(Path("results/store/last-run.json"), sys.argv[1:])  # for `make resume`
+
+
 rule all:
     """Everything of the configured study: results, report, ledger."""
     input:

@@ -12,6 +12,7 @@ from regdna.manifest import read_table, read_yaml, validate
 from regdna.models import ARCHITECTURES, modules
 from regdna.provenance import code_digest
 from regdna.step import InputError
+from regdna.store import write_json
 from regdna.study import read_studies
 
 SCHEMA = {name: read_yaml(Path(workflow.basedir) / f"rules/schemas/{name}.schema.yaml") for name in ("config", "sources", "study")}

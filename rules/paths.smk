@@ -55,6 +55,14 @@ def sources_of(study):
     return sorted(paths)
 
 
+def invocation(wildcards):
+    """How Snakemake is called for results of this study, for the commands on its page."""
+    default = read_yaml(Path(workflow.basedir) / "config.yaml")["studies"]
+    if config["studies"] == default:
+        return "snakemake"
+    return f"snakemake --config study={wildcards.study} studies={config['studies']} --"
+
+
 PHASES = {
     "sources": sources_of,
     "windows": lambda study: [

@@ -28,5 +28,6 @@ rule render_report:
         code=code("render.py"),
         study=lookup(within=STUDIES, dpath="{study}"),
         name="{study}",
+        invocation=invocation,
     script:
         "../workflow_scripts/render.py"

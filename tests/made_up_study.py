@@ -149,7 +149,16 @@ def locus(path: Path) -> None:
     effect = draw.normal(size=(8, 4, 2)).astype(np.float32)
     effect[np.arange(8)[codes < 4], codes[codes < 4]] = 0
     effect[3] = np.nan
-    about = {"locus": "here", "assembly": "hg19", "chrom": "chr1", "start": 99, "end": 107, "targets": TARGETS["large"], "seeds": [1, 2]}
+    about = {
+        "locus": "here",
+        "assembly": "hg19",
+        "chrom": "chr1",
+        "start": 99,
+        "end": 107,
+        "targets": TARGETS["large"],
+        "seeds": [1, 2],
+        "part": "test",
+    }
     reference = np.array([0.5, 1.5], np.float32)
     np.savez(path, effect=effect, spread=np.abs(effect) / 3, reference=reference, codes=codes, about=json.dumps(about))
 

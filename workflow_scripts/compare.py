@@ -20,12 +20,17 @@ def main(metrics: list[Path], replicates: list[Path], comparison: Path, margin: 
         margin: differences no larger than this are of no practical matter.
 
     Raises:
-        InputError: two models of one dataset were judged on different splits.
+        InputError: two models of one dataset were judged on different splits, or files are of different models.
     """
     datasets: dict[str, list[tuple[pd.DataFrame, dict, Path]]] = {}
     for path, other in zip(metrics, replicates, strict=True):
         with np.load(other) as drawn:
-            datasets.setdefault(path.parts[-3], []).append((pd.read_parquet(path), dict(drawn), path))
+            table = pd.read_parquet(path)
+            if table["model"].iloc[0] != str(drawn["model"]):
+                raise InputError(
+                    f"{other}: replicates of {drawn['model']}, but {path} is of {table['model'].iloc[0]}; give both in one order"
+                )
+            datasets.setdefault(path.parts[-3], []).append((table, dict(drawn), path))
     rows = []
     for dataset, models in datasets.items():
         if len({str(drawn["split_digest"]) for _, drawn, _ in models}) > 1:

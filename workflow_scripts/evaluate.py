@@ -30,7 +30,14 @@ def main(
     """Write a row a part, metric, target and seed to ``metrics``; replicates to ``replicates``; curves to ``curves``.
 
     Args:
+        windows: windows.parquet of the dataset.
+        splits: its certificate, splits.json.
+        targets: its labels, targets.npy.
+        table: its table of targets, targets.tsv.
         predictions, validation, about: of every seed, in the same order.
+        metrics, replicates, curves: what is written.
+        model: id of the model, for the tables.
+        replicate_count: bootstrap replicates.
 
     Raises:
         InputError: predictions belong to another split, or have other rows than the windows.
@@ -59,7 +66,7 @@ def main(
     with atomic(metrics) as temporary:
         result.to_parquet(temporary, index=False)
     with atomic(replicates) as temporary:
-        np.savez_compressed(temporary, split_digest=digest, **drawn)
+        np.savez_compressed(temporary, split_digest=digest, model=model, **drawn)
     with atomic(curves) as temporary:
         shapes.assign(model=model).to_parquet(temporary, index=False)
 

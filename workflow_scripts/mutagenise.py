@@ -43,6 +43,7 @@ def main(
         "chrom": row.chrom,
         "start": int(start + first),
         "end": int(start + last),
+        "part": part_of(row, windows),
         "score": "difference in log-odds of each target, mutant minus reference; each strand by itself, then averaged; shifts: none",
         "bases": "ACGT",
         **{name: classifiers[0].about[name] for name in ("architecture", "regime", "initialisation", "targets", "labels", "split_digest")},
@@ -60,6 +61,15 @@ def main(
     # One number a base for a genome browser: the mean size of its three substitutions' effects, over targets.
     size = np.abs(effect.mean(0)).sum(1).mean(1) / 3
     write_bigwig(track, row.chrom, about["start"], size)
+
+
+def part_of(row: pd.Series, windows: Path) -> str:
+    """The part of the window whose centre is nearest to a locus' centre; empty where no window reaches it."""
+    frame = pd.read_parquet(windows, columns=["chrom", "start", "end", "split"])
+    near = frame[(frame["chrom"] == row.chrom) & (frame["start"] < row.end) & (frame["end"] > row.start)]
+    if near.empty:
+        return ""
+    return str(near["split"].iloc[np.abs(near["start"] + near["end"] - row.start - row.end).argmin()])
 
 
 def around(row: pd.Series, length: int, windows: Path, sequences: Path | None, genome: list[Path] | None) -> tuple[np.ndarray, int]:

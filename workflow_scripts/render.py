@@ -28,6 +28,7 @@ def main(
     page: Path,
     study: dict,
     name: str,
+    invocation: str = "snakemake",
     effects: list[Path] | None = None,
 ) -> None:
     """Write the report of a study to ``page`` (HTML).
@@ -38,6 +39,7 @@ def main(
         effects: mutagenesis (npz) and variant scores (parquet) of the models that have some.
         study: the validated study.
         name: its id.
+        invocation: how Snakemake is called for its results, up to the target.
 
     Raises:
         InputError: a file lacks what the page shows, or results belong to different splits.
@@ -46,6 +48,7 @@ def main(
     results = pages.Results(
         study=study,
         name=name,
+        invocation=invocation,
         root=comparison.parent.as_posix(),
         scores=pd.concat([read_scores(path, certificates) for path in metrics], ignore_index=True),
         comparison=read_table(comparison, {"dataset", "model", "against", "metric", "target", "difference", "low", "high", "verdict"}),

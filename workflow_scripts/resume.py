@@ -1,12 +1,16 @@
 """After a kill: end what is left of this folder's run, unlock it, and go on.
 
-    python workflow_scripts/resume.py [--profile P] [target ...]
+    python workflow_scripts/resume.py [what would be given to snakemake]
+
+Without arguments the last run is gone on with, as it was started.
 
 The one script here that no rule runs (`make resume` does). A master that was killed leaves jobs behind which go on
 writing; they are asked to stop (training has saved its last epoch), their temporary files are removed, the folder is
 unlocked and Snakemake is started again with what was given.
 """
 
+import json
+import shlex
 import subprocess
 import sys
 import time
@@ -29,6 +33,10 @@ def main(arguments: list[str]) -> int:
         return 1
     stop(leftovers)
     sweep(here / "results")
+    last = here / "results/store/last-run.json"
+    if not arguments and last.is_file():
+        arguments = json.loads(last.read_text())
+        print(f"going on with: snakemake {shlex.join(arguments)}", file=sys.stderr)
     snakemake = [sys.executable, "-m", "snakemake"]
     subprocess.run([*snakemake, "--unlock"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return subprocess.run([*snakemake, *arguments]).returncode

@@ -33,9 +33,9 @@ def main(
     if rule["rule"] == "chromosomes":
         part = rules.by_chromosomes(table, rule["test"], rule["validation"])
     else:
-        part = rules.by_blocks(table, rule["block"], rule["test"], rule["validation"], rule["seed"])
-    part = rules.open_gap(table, part, rule["gap"])
-    table.insert(3, "split", leave_out(part, training_sites, rule["seed"]))
+        part = rules.by_blocks(table, rule["block"], rule["test"], rule["validation"], rule.get("seed", 0))
+    part = rules.open_gap(table, part, rule.get("gap", 0))
+    table.insert(3, "split", leave_out(part, training_sites, rule.get("seed", 0)))
     for name in rules.PARTS:
         if not (table["split"] == name).any():
             raise InputError(f"split: no window is in {name}; choose other chromosomes, more blocks or a smaller gap")

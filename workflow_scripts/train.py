@@ -10,7 +10,7 @@ import pandas as pd
 from regdna import models, train
 from regdna.ledger import Ledger
 from regdna.step import InputError, run
-from regdna.store import Lease, atomic_folder
+from regdna.store import Lease, atomic_folder, write_text
 from regdna.targets import Targets
 from regdna.windows import Sequences
 
@@ -40,6 +40,9 @@ def main(
         store: folder of training states; one that fits code, entry, data and seed is continued.
         code: digest of the code, from the rule.
     """
+    missing = [name for name in ("architecture", "parameters", "regime", "initialisation", "context", "training") if name not in entry]
+    if missing:
+        raise InputError(f"entry: {', '.join(missing)} missing; give the entry as the rule does (`snakemake -n -p` shows it)")
     ledger = Ledger()
     frame = pd.read_parquet(windows, columns=["chrom", "start", "end", "split"])
     digest = json.loads(splits.read_text())["digest"]
@@ -61,6 +64,7 @@ def main(
     identity = json.dumps([code, about, entry["training"], hashlib.sha256(targets.read_bytes()).hexdigest(), threads], sort_keys=True)
     state = store / hashlib.sha256(identity.encode()).hexdigest()[:16]
     with Lease(state / "lease"), atomic_folder(checkpoint) as folder:
+        attempts = count_attempt(state / "attempts")
         try:
             if family == "row zero":
                 cost = train.fit_features(about, data, folder)
@@ -72,9 +76,16 @@ def main(
                 cost = train.fit_network(about, data, folder, entry["training"], state / "state.pt")
         except (ValueError, FloatingPointError) as error:  # sizes that do not fit the windows, a rate that is too high
             raise InputError(f"models.{model}: {error}") from error
-    ledger.entries.update(cost, threads=threads, model=model, seed=seed, family=family, split_digest=digest)
+    ledger.entries.update(cost, attempts=attempts, threads=threads, model=model, seed=seed, family=family, split_digest=digest)
     ledger.write(compute)
     shutil.rmtree(state, ignore_errors=True)
+
+
+def count_attempt(path: Path) -> int:
+    """The number of this attempt, written down before anything can kill it."""
+    attempts = int(path.read_text()) + 1 if path.is_file() else 1
+    write_text(path, str(attempts))
+    return attempts
 
 
 def set_threads(threads: int) -> None:

@@ -165,11 +165,22 @@ def test_a_model_equals_itself(trained, tmp_path):
     shutil.copytree(trained, other)
     table = pd.read_parquet(other / "metrics.parquet").assign(model="other")
     table.to_parquet(other / "metrics.parquet")
+    with np.load(trained / "replicates.npz") as drawn:
+        np.savez(other / "replicates.npz", **(dict(drawn) | {"model": "other"}))
     pairs = [[folder / name for folder in (trained, other)] for name in ("metrics.parquet", "replicates.npz")]
     step("compare").main(*pairs, tmp_path / "comparison.parquet")
     comparison = pd.read_parquet(tmp_path / "comparison.parquet")
     assert set(comparison["verdict"]) == {"equivalent"}
     assert (comparison[["difference", "low", "high"]] == 0).all(axis=None)
+
+
+def test_files_of_two_models_in_another_order_are_refused(trained, tmp_path):
+    other = tmp_path / "tiny/sites/other"
+    shutil.copytree(trained, other)
+    pd.read_parquet(other / "metrics.parquet").assign(model="other").to_parquet(other / "metrics.parquet")
+    metrics = [trained / "metrics.parquet", other / "metrics.parquet"]
+    with pytest.raises(InputError, match="give both in one order"):
+        step("compare").main(metrics, [trained / "replicates.npz", trained / "replicates.npz"], tmp_path / "comparison.parquet")
 
 
 def test_training_sites_are_drawn_and_the_rest_is_unused(sites, tmp_path):

@@ -1,5 +1,6 @@
 """The page says what the tables say: every number, the verdict, what is random, and how to make it again."""
 
+import dataclasses
 import json
 import re
 import shlex
@@ -131,7 +132,7 @@ def test_the_verdict_compares_what_validation_chose(html):
     assert "the CNN to beat, basset (random weights, no pretraining), at 0.877" in said
     assert "the CNN to beat, wide-basset" not in said  # better on test, not on validation
     assert "The CNN (basset · random weights) wins." in said
-    assert "is worse than the CNN to beat" in said and "not left open" in said
+    assert "is worse than the CNN to beat" in said and "0 lies outside" in said
     assert "No pretrained weights are in this study." in said
 
 
@@ -236,7 +237,7 @@ def test_a_model_without_scores_is_named(given, tmp_path):
 @pytest.mark.parametrize(
     ("word", "low", "high", "text"),
     [
-        ("better", 0.01, 0.03, "is better than {} (difference +0.020, 95\u00a0% interval +0.010 to +0.030: not left open)"),
+        ("better", 0.01, 0.03, "is better than {} (difference +0.020, 95\u00a0% interval +0.010 to +0.030: 0 lies outside)"),
         ("cannot tell", -0.01, 0.05, "cannot be told apart from {} (difference +0.020"),
         ("equivalent", -0.001, 0.002, "is equivalent to {} (difference +0.020"),
     ],
@@ -263,3 +264,25 @@ def test_commands_write_what_paths_share_once():
     assert text.remake(["a/b/c"]) == "snakemake a/b/c"
     assert text.remake(["a/x/c", "a/y/c"]) == "snakemake a/{x,y}/c"
     assert text.remake(["a/x/c", "b/y/c"]) == "snakemake a/x/c b/y/c"
+
+
+def test_seeds_that_disagree_and_metrics_that_decide_otherwise_are_said(results):
+    scores = results.scores.copy()
+    one = (scores["model"] == "cnn-a") if "cnn-a" in set(scores["model"]) else (scores["model"] == scores["model"].iloc[0])
+    name = scores.loc[one, "model"].iloc[0]
+    dataset = scores["dataset"].iloc[0]
+    rows = one & (scores["dataset"] == dataset) & (scores["part"] == "test") & (scores["metric"] == "auroc") & (scores["target"] == -1)
+    seeds = scores.index[rows & (scores["seed"] != -1)]
+    assert not [said for said in answer.cautions(results, dataset, {"cnn": name}, []) if "with care" in said]
+    scores.loc[seeds[0], "value"] = scores.loc[seeds[-1], "value"] - 0.3
+    said = answer.cautions(dataclasses.replace(results, scores=scores), dataset, {"cnn": name}, [])
+    assert len(said) == 1 and said[0].startswith(f"Read {name} with care")
+
+    chosen = answer.champions(results, dataset)
+    pair = tuple(list(chosen)[:2])
+    table = results.comparison.copy()
+    match = (table["dataset"] == dataset) & (table["model"] == chosen[pair[0]]) & (table["against"] == chosen[pair[1]])
+    ap = match & (table["metric"] == "average_precision") & (table["target"] == -1)
+    table.loc[ap, "verdict"] = "better" if table.loc[ap, "verdict"].iloc[0] != "better" else "worse"
+    said = answer.cautions(dataclasses.replace(results, comparison=table), dataset, chosen, [pair])
+    assert any("By mean average precision it reads otherwise" in one for one in said)

@@ -30,7 +30,7 @@ class Ledger:
         cuda = _cuda()
         seconds = round(time.perf_counter() - self._started + self.entries.get("earlier_seconds", 0.0), 3)
         content = {
-            "device": cuda["device"] if cuda else platform.processor() or platform.machine(),
+            "device": cuda["device"] if cuda else processor(),
             "wall_seconds": seconds,
             "cpu_seconds": round(sum(psutil.Process().cpu_times()[:2]), 3),
             "gpu_seconds": seconds if cuda else 0.0,
@@ -41,6 +41,16 @@ class Ledger:
             **self.entries,
         }
         write_json(path, content)
+
+
+def processor() -> str:
+    """The processor's name, where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 def _cuda() -> dict | None:

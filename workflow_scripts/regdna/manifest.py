@@ -12,6 +12,9 @@ import yaml
 
 from regdna.step import InputError
 
+# YAML reads 3e-3 as text: a number needs a point before its exponent.
+HINTS = {"number": "one such as 0.003 or 3.0e-3", "integer": "a whole number", "array": "a list such as [1]", "boolean": "true or false"}
+
 
 class _Loader(yaml.SafeLoader):
     """YAML that refuses a key given twice; plain YAML keeps the last and says nothing."""
@@ -139,6 +142,8 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if error.validator == "enum":
         near = difflib.get_close_matches(str(error.instance), [str(one) for one in error.validator_value], n=1, cutoff=0)
         return f"{where}: {error.instance!r} is none of {', '.join(map(str, error.validator_value))}; did you mean {near[0]!r}?"
+    if error.validator == "type" and error.validator_value in HINTS:
+        return f"{where}: {error.instance!r} is not of type {error.validator_value}; write {HINTS[error.validator_value]}"
     if error.validator == "type":
         return f"{where}: {error.instance!r} is not of type {error.validator_value}; write one"
     if error.validator == "pattern" and "propertyNames" in error.absolute_schema_path:

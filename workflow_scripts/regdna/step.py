@@ -52,6 +52,10 @@ def run(main: Callable[..., None]) -> None:
     except InputError as error:
         log.error("regdna: %s", error)
         raise SystemExit(1) from None
+    except FileNotFoundError as error:
+        log.error("regdna: %s: not found; make it first, or mend the path", error.filename)
+        log.info("%s", traceback.format_exc())
+        raise SystemExit(1) from None
     except Exception:
         log.error("%s", traceback.format_exc())
         raise SystemExit(1) from None
@@ -185,7 +189,10 @@ def _yaml(text: str) -> dict:
     """A dictionary written as YAML or JSON, or in a file named after an @."""
     import yaml
 
-    return yaml.safe_load(Path(text[1:]).read_text() if text.startswith("@") else text)
+    content = yaml.safe_load(Path(text[1:]).read_text() if text.startswith("@") else text)
+    if not isinstance(content, dict):
+        raise argparse.ArgumentTypeError("keys and values are needed, such as '{rule: chromosomes, test: [chr1]}'")
+    return content
 
 
 def _boolean(text: str) -> bool:

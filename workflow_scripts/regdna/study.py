@@ -140,7 +140,7 @@ def _check_split(split: dict, lengths: pd.Series, key: str) -> None:
     if split["rule"] == "chromosomes":
         for part, chosen in parts.items():
             if not isinstance(chosen, list) or not chosen or not all(isinstance(one, str) for one in chosen):
-                raise InputError(f"{key}.{part}: list chromosomes, such as [chr1]")
+                raise InputError(f"{key}.{part}: {chosen!r} names no chromosomes; list them by name, such as [chr1]")
             for chrom in chosen:
                 if chrom not in lengths.index:
                     raise InputError(f"{key}.{part}: {chrom!r} is not a chromosome of the assembly{nearest(chrom, lengths.index)}")
@@ -210,6 +210,8 @@ def read_studies(
     Raises:
         InputError: the first thing wrong with any of them, or ``chosen`` is none of them.
     """
+    if not folder.is_dir():
+        raise InputError(f"config: studies: {folder} is not a folder; give the folder that holds the study's YAML file")
     paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if chosen not in paths:
         raise InputError(f"config: study {chosen!r} is not in {folder}{nearest(chosen, paths)}")

@@ -24,6 +24,10 @@ class Basset(nn.Module):
 
     def __init__(self, length: int, outputs: int, filters: list[int], widths: list[int], pools: list[int], hidden: int, dropout: float):
         super().__init__()
+        if not len(filters) == len(widths) == len(pools):
+            raise ValueError(
+                f"filters, widths and pools have {len(filters)}, {len(widths)} and {len(pools)} entries; give one a convolution"
+            )
         layers: list[nn.Module] = []
         channels, left = 4, length
         for count, width, pool in zip(filters, widths, pools, strict=True):

@@ -31,6 +31,7 @@ def render(results: Results) -> str:
     return engine.get_template("report.html.j2").render(
         study=results.study,
         name=results.name,
+        invocation=results.invocation,
         root=results.root,
         palette=plots.PALETTE,
         datasets=[dataset(results, one) for one in results.study["datasets"]],
@@ -99,6 +100,7 @@ def loci(results: Results) -> list[dict]:
                 place = results.places.loc[locus]
                 where = f"{place.chrom}:{place.start + 1:,}–{place.end:,}"
                 out.append({"id": locus, "dataset": entry["title"], "title": place.title, "why": place.why, "where": where,
+                            "part": some[0].about["part"] or "not split",
                             "assembly": place.assembly, "figure": figures.locus(results, some)})  # fmt: skip
     return out
 

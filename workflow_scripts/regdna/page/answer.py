@@ -11,6 +11,7 @@ from regdna.page.text import number, seconds
 
 KINDS = {"transformer": "transformer", "cnn": "CNN", "row zero": "row zero"}
 SHORT = {"transformer": "the transformer", "cnn": "the CNN", "row zero": "row zero"}
+SEEDS_APART = 0.05  # in mean AUROC: more than nearly any difference between models worth a table
 LEADS = {"transformer": "the best transformer", "cnn": "the CNN to beat", "row zero": "the best of row zero"}
 
 
@@ -37,7 +38,26 @@ def verdict(results: Results, dataset: str) -> dict:
     else:
         headline = winner(results, results.mean(dataset)["value"], rows["verdict"], chosen)
         sentences = told(results, dataset, rows, chosen, pairs)
-    return {"headline": headline, "sentences": sentences, "chosen": chosen}
+    return {"headline": headline, "sentences": [*sentences, *cautions(results, dataset, chosen, pairs)], "chosen": chosen}
+
+
+def cautions(results: Results, dataset: str, chosen: dict[str, str], pairs: list[tuple[str, str]]) -> list[str]:
+    """What the sentences above hide: seeds that disagree, and pairs on which average precision decides otherwise."""
+    out = []
+    seeds = results.scores.query("part == 'test' and metric == 'auroc' and target == @MEAN and seed != @MEAN")
+    for model in chosen.values():
+        value = pick(seeds, dataset=dataset, model=model)["value"]
+        if value.max() - value.min() > SEEDS_APART:
+            each = " and ".join(number(one) for one in value)
+            out.append(f"Read {model} with care: its {len(value)} seeds reached {each}, so its mean says little.")
+    table = pick(results.comparison, dataset=dataset, target=MEAN)
+    for one, other in pairs:
+        both = pick(table, model=chosen[one], against=chosen[other]).set_index("metric")
+        if {"auroc", "average_precision"} <= set(both.index) and both["verdict"].nunique() > 1:
+            row = both.loc["average_precision"]
+            told = difference(row, results.study["evaluation"]["margin"]).format(SHORT[other])
+            out.append(f"By mean average precision it reads otherwise: {SHORT[one]} {told}.")
+    return out
 
 
 def winner(results: Results, value: pd.Series, said: pd.Series, chosen: dict[str, str]) -> str:
@@ -84,9 +104,9 @@ def difference(row: pd.Series, margin: float) -> str:
     if row["verdict"] == "equivalent":
         return f"is equivalent to {{}} (difference {size}; its 90\u00a0% interval within ±{margin:g})"
     if row["verdict"] == "cannot tell":
-        return f"cannot be told apart from {{}} (difference {size}: either may be better)"
+        return f"cannot be told apart from {{}} (difference {size}: 0 lies inside, and so does more than the ±{margin:g} that is no matter)"
     small = f", though by less than the {margin:g} that matters in practice," if abs(row["difference"]) < margin else ""
-    return f"is {row['verdict']} than {{}}{small} (difference {size}: not left open)"
+    return f"is {row['verdict']} than {{}}{small} (difference {size}: 0 lies outside)"
 
 
 def too_small(results: Results, dataset: str, chosen: dict[str, str]) -> list[str]:

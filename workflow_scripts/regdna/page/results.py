@@ -49,6 +49,7 @@ class Results:
     """All that the page is made from.
 
     Attributes:
+        invocation: how Snakemake is called for these results, up to the target.
         root: folder of the study's results, as targets name it.
         scores: rows of every metrics.parquet, with dataset, initialisation and replicates.
         comparison, ledger, curves: the tables of those names; curves with dataset.
@@ -60,6 +61,7 @@ class Results:
 
     study: dict
     name: str
+    invocation: str
     root: str
     scores: pd.DataFrame
     comparison: pd.DataFrame
