@@ -8,6 +8,8 @@ from pathlib import Path
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+from snakemake.exceptions import WorkflowError
+
 from regdna.manifest import read_table, read_yaml, validate
 from regdna.models import ARCHITECTURES, modules
 from regdna.provenance import code_digest
@@ -68,50 +70,10 @@ def recipe(wildcards):
     return kept | {"training": {name: value for name, value in entry["training"].items() if descends or name == "batch_size"}}
 
 
-def source_file(path):
-    """Where a `source/file` of a study lies once fetched."""
-    return f"results/sources/{path}"
-
-
-def origin(wildcards):
-    """The embedded file that a source's file is taken from, if it has one."""
-    entry = SOURCES[wildcards.source]["files"][wildcards.file]
-    return {"origin": entry["path"]} if "path" in entry else {}
-
-
-def material(wildcards):
-    """What a dataset's windows are made from: the shards of its sites, or the index of its genome."""
-    entry = dataset(wildcards)
-    if "sites" in entry:
-        return {"sites": [source_file(f"{entry['sites']}/{file}") for file in SOURCES[entry["sites"]]["files"]]}
-    return {"genome": genome_files(entry)}
-
-
-def genome_files(entry):
-    """Codes and index of a dataset's genome."""
-    return [f"results/sources/{entry['genome']}/genome.{suffix}" for suffix in ("npy", "tsv")]
-
-
-def sequence_files(wildcards):
-    """What a dataset's sequences are read from: an array of its own, or its genome."""
-    entry = dataset(wildcards)
-    if "sites" in entry:
-        return {"sequences": f"results/{wildcards.study}/{wildcards.dataset}/sequences.npy"}
-    return {"genome": genome_files(entry)}
-
-
-def annotation(wildcards):
-    """Transcription start sites of a dataset, if it names some."""
-    entry = dataset(wildcards)
-    return {"tss": source_file(entry["tss"])} if "tss" in entry else {}
-
-
-def interval_files(wildcards):
-    """What a dataset's windows are labelled from, in the order of its targets."""
-    entry = dataset(wildcards)
-    if "sites" in entry:
-        return material(wildcards)
-    return {"intervals": [source_file(one["intervals"]) for one in entry["targets"].values()]}
+def place(wildcards):
+    """Where a locus lies; its title and reason change nothing."""
+    row = LOCI.loc[wildcards.locus]
+    return {name: row[name] if name in ("assembly", "chrom") else int(row[name]) for name in ("assembly", "chrom", "start", "end")}
 
 
 def gpus(wildcards):

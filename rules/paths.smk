@@ -1,4 +1,58 @@
-"""What the results of a study are called: the path grammar as functions, and what each phase target asks for."""
+"""Where things lie: files that rules read, the path grammar of results, and what each phase target asks for."""
+
+
+def source_file(path):
+    """Where a `source/file` of a study lies once fetched."""
+    return f"results/sources/{path}"
+
+
+def origin(wildcards):
+    """The embedded file that a source's file is taken from, if it has one."""
+    entry = SOURCES[wildcards.source]["files"][wildcards.file]
+    return {"origin": entry["path"]} if "path" in entry else {}
+
+
+def material(wildcards):
+    """What a dataset's windows are made from: the shards of its sites, or the index of its genome."""
+    entry = dataset(wildcards)
+    if "sites" in entry:
+        return {"sites": [source_file(f"{entry['sites']}/{file}") for file in SOURCES[entry["sites"]]["files"]]}
+    return {"genome": genome_files(entry)}
+
+
+def genome_files(entry):
+    """Codes and index of a dataset's genome."""
+    return [f"results/sources/{entry['genome']}/genome.{suffix}" for suffix in ("npy", "tsv")]
+
+
+def sequence_files(wildcards):
+    """What a dataset's sequences are read from: an array of its own, or its genome."""
+    entry = dataset(wildcards)
+    if "sites" in entry:
+        return {"sequences": f"results/{wildcards.study}/{wildcards.dataset}/sequences.npy"}
+    return {"genome": genome_files(entry)}
+
+
+def variant_file(wildcards):
+    """The fetched file of a dataset's variant set."""
+    sets = dataset(wildcards)["variants"]
+    if wildcards.variants not in sets:
+        raise WorkflowError(f"{wildcards.study}: dataset {wildcards.dataset} lists no variants {wildcards.variants!r}")
+    return source_file(sets[wildcards.variants])
+
+
+def annotation(wildcards):
+    """Transcription start sites of a dataset, if it names some."""
+    entry = dataset(wildcards)
+    return {"tss": source_file(entry["tss"])} if "tss" in entry else {}
+
+
+def interval_files(wildcards):
+    """What a dataset's windows are labelled from, in the order of its targets."""
+    entry = dataset(wildcards)
+    if "sites" in entry:
+        return material(wildcards)
+    return {"intervals": [source_file(one["intervals"]) for one in entry["targets"].values()]}
 
 
 def models_of(study, dataset):

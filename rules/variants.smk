@@ -6,7 +6,6 @@ rule mutagenise_locus:
     input:
         unpack(sequence_files),
         windows="results/{study}/{dataset}/windows.parquet",
-        loci="resources/loci.tsv",
         checkpoints=checkpoints,
     output:
         effects="results/{study}/{dataset}/{model}/mutagenesis/{locus}.npz",
@@ -24,6 +23,8 @@ rule mutagenise_locus:
         gpu=gpus,
     params:
         code=model_code("mutagenise.py"),
+        place=place,
+        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
     script:
         "../workflow_scripts/mutagenise.py"
 
@@ -32,7 +33,7 @@ rule score_variants:
     """Scores of a set of variants by name and definition, averaged over strands and seeds."""
     input:
         unpack(sequence_files),
-        variants=lambda wildcards: source_file(dataset(wildcards)["variants"][wildcards.variants]),
+        variants=variant_file,
         checkpoints=checkpoints,
     output:
         scores="results/{study}/{dataset}/{model}/variants/{variants}.parquet",

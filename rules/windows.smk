@@ -67,6 +67,7 @@ rule label_windows:
         code=code("label.py"),
         windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows", default=None),
         definitions=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/targets", default=None),
+        kind=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
     script:
         "../workflow_scripts/label.py"
 

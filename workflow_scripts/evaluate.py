@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from regdna.arrays import read_array
 from regdna.assess import add_intervals, curve_points, describe, points, resample
 from regdna.splits import digest as split_digest
 from regdna.step import InputError, run
@@ -77,7 +78,7 @@ def load(path: Path, rows: int, targets: int) -> np.ndarray:
     Raises:
         InputError: the file has another shape or holds NaN.
     """
-    values = np.load(path)
+    values = read_array(path)
     if values.shape != (rows, targets):
         raise InputError(f"{path}: shape {values.shape}, but the windows need {(rows, targets)}; predict again")
     if not np.isfinite(values).all():

@@ -16,6 +16,7 @@ def main(
     candidates: Path,
     targets: Path,
     table: Path,
+    kind: str = "multilabel",
     windows: dict | None = None,
     definitions: dict | None = None,
     sites: list[Path] | None = None,
@@ -24,16 +25,22 @@ def main(
     """Write labels, bits packed along targets, to ``targets`` and what they mean to ``table``.
 
     Args:
+        kind: ``exclusive`` if every window has one target and no more, else ``multilabel``.
         windows: for a genome: bin and context.
         definitions: for a genome: each target's rule, upstream, downstream, cell_type and assay.
         sites: shards of packed sites; either these or ``intervals``.
         intervals: BED files in the order of ``definitions``.
 
     Raises:
-        InputError: a target has no positive window, or nothing but.
+        InputError: a target has no positive window, or nothing but; or targets that should exclude each other do not.
     """
     frame = pd.read_parquet(candidates, columns=["chrom", "start", "end"])
     labels, rows = by_site(sites) if sites else by_intervals(frame, windows, definitions, intervals)
+    if kind == "exclusive" and (labels.sum(1) != 1).any():
+        none, several = int((labels.sum(1) == 0).sum()), int((labels.sum(1) > 1).sum())
+        raise InputError(
+            f"labels: {none} windows have no target and {several} have several, so they exclude nothing; say labels: multilabel"
+        )
     for row, positives in zip(rows, labels.sum(0), strict=True):
         row["positives"] = int(positives)
         if positives in (0, len(labels)):

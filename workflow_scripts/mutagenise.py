@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from regdna.arrays import read_array
 from regdna.genome import Genome
 from regdna.models.classifier import Classifier
 from regdna.mutagenesis import saturate
@@ -16,11 +17,12 @@ from regdna.tracks import write_bigwig
 
 def main(
     windows: Path,
-    loci: Path,
     checkpoints: list[Path],
     effects: Path,
     track: Path,
     locus: str,
+    place: dict,
+    assembly: str,
     sequences: Path | None = None,
     genome: list[Path] | None = None,
 ) -> None:
@@ -28,12 +30,25 @@ def main(
 
     The arrays: ``effect`` and ``spread``, float32 (positions, 4, T), in log-odds, mutant minus reference, new base in the
     order A, C, G, T; ``reference``, float32 (T,), log-odds; ``codes``, uint8 (positions,); ``about``, JSON.
+
+    Args:
+        place: assembly, chrom, start and end of the locus (0-based, half-open).
+        assembly: of the dataset.
+
+    Raises:
+        InputError: the locus is of another assembly, no site of the dataset, or longer than what the model sees.
     """
-    row = pd.read_csv(loci, sep="\t", index_col="locus").loc[locus]
+    row = pd.Series(place)
+    if row.assembly != assembly:
+        raise InputError(f"locus {locus} is on {row.assembly}, the dataset on {assembly}; never mix them")
     classifiers = [Classifier(path) for path in checkpoints]
     length = classifiers[0].about["length"]
     codes, start = around(row, length, windows, sequences, genome)
-    first, last = max(row.start - start, 0), min(row.end - start, length)
+    first, last = int(row.start - start), int(row.end - start)
+    if first < 0 or last > length:
+        raise InputError(
+            f"locus {locus} at {row.chrom}:{row.start}-{row.end} reaches beyond the {length} bp that the model sees; shorten it"
+        )
     runs = [saturate(one, codes, first, last, start + length / 2) for one in classifiers]
     effect, reference = np.stack([one[0] for one in runs]), np.stack([one[1] for one in runs])
     spread = effect.std(0, ddof=1) if len(runs) > 1 else np.full(effect.shape[1:], np.nan)
@@ -85,7 +100,7 @@ def around(row: pd.Series, length: int, windows: Path, sequences: Path | None, g
     at = np.flatnonzero((frame["chrom"] == row.chrom) & (frame["start"] <= row.start) & (frame["end"] >= row.end))
     if not len(at):
         raise InputError(f"{row.chrom}:{row.start}-{row.end} is no site of this dataset; give one in resources/loci.tsv")
-    codes = np.load(sequences, mmap_mode="r")[at[0]]
+    codes = read_array(sequences, "r")[at[0]]
     cut = (len(codes) - length) // 2
     return np.array(codes[cut : cut + length]), int(frame["start"].iloc[at[0]]) + cut
 

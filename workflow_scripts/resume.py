@@ -38,7 +38,10 @@ def main(arguments: list[str]) -> int:
         arguments = json.loads(last.read_text())
         print(f"going on with: snakemake {shlex.join(arguments)}", file=sys.stderr)
     snakemake = [sys.executable, "-m", "snakemake"]
-    subprocess.run([*snakemake, "--unlock"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    unlocked = subprocess.run([*snakemake, "--unlock", *arguments], capture_output=True, text=True)
+    if unlocked.returncode:
+        print(unlocked.stderr, file=sys.stderr)
+        return unlocked.returncode
     return subprocess.run([*snakemake, *arguments]).returncode
 
 
@@ -55,9 +58,24 @@ def processes(here: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:
             continue
         if any(".snakemake/scripts/" in part for part in command) or "--mode" in command:
             jobs.append(process)
-        elif any(Path(part).name == "snakemake" for part in command[:3]):
+        elif any(Path(part).name in ("snakemake", "resume.py") for part in before_targets(command)):
             masters.append(process)
-    return masters, jobs
+    living = {one.pid for one in masters}
+    return masters, [job for job in jobs if not living & {parent.pid for parent in parents(job)}]
+
+
+def before_targets(command: list[str]) -> list[str]:
+    """The interpreter, its options and the program: what comes before the program's own arguments."""
+    names = [at for at, part in enumerate(command) if Path(part).name in ("snakemake", "resume.py")]
+    return command[: names[0] + 1] if names else []
+
+
+def parents(process: psutil.Process) -> list[psutil.Process]:
+    """Living ancestors of a process; none if it has just ended."""
+    try:
+        return process.parents()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
 
 
 def stop(leftovers: list[psutil.Process]) -> None:

@@ -32,11 +32,15 @@ def main(
     if not genome:
         raise InputError(f"{variants}: variants need a dataset with a genome; sites have no flanks to fill from")
     table, left_out = read_vcf(variants, assembly)
+    held = Genome(*genome)
+    table["chrom"] = [f"chr{name}" if name not in held and f"chr{name}" in held else name for name in table["chrom"]]
     classifiers = [Classifier(path) for path in checkpoints]
     about = classifiers[0].about
-    rows, reference, alternate, unspelled = spell(table, Genome(*genome), about["length"])
+    rows, reference, alternate, unspelled = spell(table, held, about["length"])
     left_out |= unspelled
     log.info("%d of %d variants scored; left out: %s", len(rows), len(table), left_out)
+    if not len(rows):
+        raise InputError(f"{variants}: none of {len(table)} variants can be scored ({left_out}); is it the dataset's assembly and region?")
     kept = table.iloc[rows].reset_index(drop=True)
     position = kept["position"].to_numpy(float)
     runs = [score(one, reference, alternate, position) for one in classifiers]

@@ -45,7 +45,8 @@ def main(
         raise InputError(f"entry: {', '.join(missing)} missing; give the entry as the rule does (`snakemake -n -p` shows it)")
     ledger = Ledger()
     frame = pd.read_parquet(windows, columns=["chrom", "start", "end", "split"])
-    digest = json.loads(splits.read_text())["digest"]
+    certificate = json.loads(splits.read_text())
+    digest = certificate["digest"]
     data = train.Data(Sequences(frame, sequences, genome, entry["context"] or None), Targets(targets, table), frame, labels == "exclusive")
     about = {
         "architecture": entry["architecture"],
@@ -61,7 +62,10 @@ def main(
         "batch_size": entry["training"]["batch_size"],
     }
     family = models.ARCHITECTURES[entry["architecture"]].family
-    identity = json.dumps([code, about, entry["training"], hashlib.sha256(targets.read_bytes()).hexdigest(), threads], sort_keys=True)
+    identity = json.dumps(
+        [code, about, certificate["sequence_digest"], entry["training"], hashlib.sha256(targets.read_bytes()).hexdigest(), threads],
+        sort_keys=True,
+    )
     state = store / hashlib.sha256(identity.encode()).hexdigest()[:16]
     with Lease(state / "lease"), atomic_folder(checkpoint) as folder:
         attempts = count_attempt(state / "attempts")

@@ -12,6 +12,7 @@ from regdna.alphabet import encode
 from regdna.genome import Genome
 from regdna.ledger import Ledger
 from regdna.models.classifier import Classifier
+from regdna.splits import digest as split_digest
 from regdna.step import InputError
 from regdna.targets import Targets
 
@@ -220,14 +221,83 @@ def test_overlapping_windows_of_two_parts_fail_the_step(tmp_path):
         room.main(tmp_path / "candidates.parquet", tmp_path / "w", tmp_path / "s", rule, sequences=tmp_path / "sequences.npy")
 
 
+def test_exclusive_targets_that_do_not_exclude_each_other_are_refused(tmp_path):
+    pd.DataFrame({"chrom": "chr1", "start": [0, 400, 800], "end": [400, 800, 1200]}).to_parquet(tmp_path / "candidates.parquet")
+    (tmp_path / "a.bed").write_text("chr1\t0\t400\n")
+    (tmp_path / "b.bed").write_text("chr1\t0\t800\n")
+    target = {"rule": "any_overlap", "cell_type": "", "assay": "", "intervals": "source/a.bed"}
+    with pytest.raises(InputError, match="1 windows have no target and 1 have several"):
+        step("label").main(
+            tmp_path / "candidates.parquet", tmp_path / "t.npy", tmp_path / "t.tsv", "exclusive", {"bin": 200, "context": 400},
+            {"a": target, "b": target}, intervals=[tmp_path / "a.bed", tmp_path / "b.bed"],
+        )  # fmt: skip
+
+
+def test_a_state_of_other_sequences_is_not_continued(sites, tmp_path):
+    def die(*_):
+        raise OSError("the job dies here")
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(OSError, match="dies here"):
+        patch.setattr(Ledger, "write", die)
+        train(sites, tmp_path, NETWORK)
+    certificate = json.loads((sites / "splits.json").read_text()) | {"sequence_digest": "0" * 16}
+    (tmp_path / "splits.json").write_text(json.dumps(certificate))
+    train(sites, tmp_path, NETWORK, splits=tmp_path / "splits.json")
+    assert json.loads((tmp_path / "compute.json").read_text())["resumed_from"] is None
+
+
+def test_validation_without_a_usable_target_is_refused_before_training(sites, tmp_path):
+    frame = pd.read_parquet(sites / "windows.parquet")
+    labels = Targets(sites / "targets.npy", sites / "targets.tsv")[np.arange(SITES)].argmax(1)
+    frame.loc[(frame["split"] == "validation") & (labels == 1), "split"] = "unused"
+    frame.to_parquet(tmp_path / "windows.parquet")
+    with pytest.raises(InputError, match="no target has both classes among the validation windows"):
+        train(sites, tmp_path, NETWORK, windows=tmp_path / "windows.parquet")
+
+
+def test_a_test_part_of_one_class_is_undefined_not_a_crash(sites, trained, tmp_path):
+    frame = pd.read_parquet(sites / "windows.parquet")
+    labels = Targets(sites / "targets.npy", sites / "targets.tsv")[np.arange(SITES)].argmax(1)
+    frame.loc[(frame["split"] == "test") & (labels == 1), "split"] = "unused"
+    frame.to_parquet(tmp_path / "windows.parquet")
+    digest = split_digest(frame)
+    certificate = json.loads((sites / "splits.json").read_text()) | {"digest": digest}
+    (tmp_path / "splits.json").write_text(json.dumps(certificate))
+    (tmp_path / "about.json").write_text(json.dumps(json.loads((trained / "about.json").read_text()) | {"split_digest": digest}))
+    np.save(tmp_path / "test.npy", np.full(((frame["split"] == "test").sum(), 2), 0.5, np.float32))
+    evaluate(
+        sites, trained, windows=tmp_path / "windows.parquet", splits=tmp_path / "splits.json", predictions=[tmp_path / "test.npy"],
+        about=[tmp_path / "about.json"], metrics=tmp_path / "m.parquet", replicates=tmp_path / "r.npz", curves=tmp_path / "c.parquet",
+    )  # fmt: skip
+    table = pd.read_parquet(tmp_path / "m.parquet").query("part == 'test'")
+    assert set(table["verdict"]) == {"undefined"}
+    assert table["value"].isna().all()
+    assert pd.read_parquet(tmp_path / "c.parquet").empty
+
+
+@pytest.mark.parametrize("name", ["sequences.npy", "targets.npy"])
+def test_a_truncated_array_is_named(sites, tmp_path, name):
+    folder = shutil.copytree(sites, tmp_path / "cut")
+    (folder / name).write_bytes((folder / name).read_bytes()[:-100])
+    with pytest.raises(InputError, match=f"{name}: cut short"):
+        train(folder, tmp_path)
+
+
+def test_a_truncated_checkpoint_is_named(sites, trained, tmp_path):
+    folder = shutil.copytree(trained / "checkpoint", tmp_path / "checkpoint") / "model.safetensors"
+    folder.write_bytes(folder.read_bytes()[:-10])
+    with pytest.raises(InputError, match="model.safetensors: cut short"):
+        Classifier(tmp_path / "checkpoint")
+
+
 def test_a_target_of_one_class_is_refused(tmp_path):
     pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [400]}).to_parquet(tmp_path / "candidates.parquet")
     (tmp_path / "far.bed").write_text("chr2\t5\t10\n")
     target = {"rule": "any_overlap", "cell_type": "", "assay": "", "intervals": "source/far.bed"}
     with pytest.raises(InputError, match="target far: 0 of 1 windows are positive"):
         step("label").main(
-            tmp_path / "candidates.parquet", tmp_path / "t.npy", tmp_path / "t.tsv", {"bin": 200, "context": 400}, {"far": target},
-            intervals=[tmp_path / "far.bed"],
+            tmp_path / "candidates.parquet", tmp_path / "t.npy", tmp_path / "t.tsv", windows={"bin": 200, "context": 400},
+            definitions={"far": target}, intervals=[tmp_path / "far.bed"],
         )  # fmt: skip
 
 
@@ -257,10 +327,14 @@ def test_variants_and_loci_of_a_genome(sites, trained, genome, tmp_path):
     assert scores.attrs["left_out"]["REF is not what the assembly holds"] == 1
     assert scores.attrs["left_out"]["too close to the end of what is held"] == 1
 
-    (tmp_path / "loci.tsv").write_text("locus\tassembly\tchrom\tstart\tend\ttitle\twhy\nx\thg38\tchr1\t1990\t2010\tX\ttest\n")
-    step("mutagenise").main(
-        sites / "windows.parquet", tmp_path / "loci.tsv", [trained / "checkpoint"], tmp_path / "x.npz", tmp_path / "x.bw", "x", genome=files
-    )
+    place = {"assembly": "hg38", "chrom": "chr1", "start": 1990, "end": 2010}
+    mutagenise = step("mutagenise").main
+    outputs = (tmp_path / "x.npz", tmp_path / "x.bw", "x")
+    mutagenise(sites / "windows.parquet", [trained / "checkpoint"], *outputs, place, "hg38", genome=files)
+    with pytest.raises(InputError, match="x is on hg38, the dataset on hg19"):
+        mutagenise(sites / "windows.parquet", [trained / "checkpoint"], *outputs, place, "hg19", genome=files)
+    with pytest.raises(InputError, match="reaches beyond the 200 bp that the model sees"):
+        mutagenise(sites / "windows.parquet", [trained / "checkpoint"], *outputs, place | {"end": 2300}, "hg38", genome=files)
     with np.load(tmp_path / "x.npz") as saved:
         effect, about = saved["effect"], json.loads(str(saved["about"]))
     assert effect.shape == (20, 4, 2)
@@ -271,10 +345,10 @@ def test_variants_and_loci_of_a_genome(sites, trained, genome, tmp_path):
 
 
 def test_a_locus_that_is_no_site_is_refused(sites, trained, tmp_path):
-    (tmp_path / "loci.tsv").write_text("locus\tassembly\tchrom\tstart\tend\ttitle\twhy\nx\thg38\tchr7\t10\t20\tX\ttest\n")
+    place = {"assembly": "hg38", "chrom": "chr7", "start": 10, "end": 20}
     with pytest.raises(InputError, match="chr7:10-20 is no site"):
         step("mutagenise").main(
-            sites / "windows.parquet", tmp_path / "loci.tsv", [trained / "checkpoint"], tmp_path / "x.npz", tmp_path / "x.bw", "x",
+            sites / "windows.parquet", [trained / "checkpoint"], tmp_path / "x.npz", tmp_path / "x.bw", "x", place, "hg38",
             sequences=sites / "sequences.npy",
         )  # fmt: skip
 

@@ -13,7 +13,7 @@ LIBRARY = SCRIPTS / "regdna"
 # Lowest first; a module imports only from names before its own. A package stands for all in it, in any order.
 FLOORS = [
     "store", "step", "provenance", "manifest", "study", "ledger",
-    "alphabet", "genome", "intervals", "windows", "targets", "splits", "haplotypes", "tokenisers", "metrics", "sources",
+    "alphabet", "arrays", "genome", "intervals", "windows", "targets", "splits", "haplotypes", "tokenisers", "metrics", "sources",
     "models",
     "train", "predict", "mutagenesis", "variants",
     "bootstrap", "assess", "verdict",
@@ -77,7 +77,7 @@ def test_the_library_knows_no_snakemake():
 
 @pytest.mark.parametrize(
     ("pattern", "most"),
-    [("Snakefile", 80), ("config.yaml", 80), ("rules/common.smk", 125), ("rules/*.smk", 150), ("workflow_scripts/*.py", 150),
+    [("Snakefile", 80), ("config.yaml", 80), ("rules/common.smk", 120), ("rules/*.smk", 150), ("workflow_scripts/*.py", 150),
      ("workflow_scripts/regdna/**/*.py", 400)],
 )  # fmt: skip
 def test_files_keep_their_size(pattern, most):

@@ -11,6 +11,9 @@ from regdna.targets import Targets
 
 MEAN = -1  # as target: mean over targets; as seed: mean over seeds
 POINTS = 150
+NO_CURVES = pd.DataFrame(
+    {"target": pd.Series(dtype=int), "curve": pd.Series(dtype=str), "x": pd.Series(dtype=float), "y": pd.Series(dtype=float)}
+)
 
 
 def describe(frame: pd.DataFrame, labels: np.ndarray, targets: Targets) -> list[dict]:
@@ -94,7 +97,10 @@ def add_intervals(result: pd.DataFrame, drawn: dict[str, np.ndarray]) -> None:
     result["low"] = result["high"] = np.nan
     wanted = (result["part"] == "test") & (result["seed"] == MEAN) & (result["verdict"] == "")
     for row in result.index[wanted]:
-        result.loc[row, ["low", "high"]] = interval(drawn[result.at[row, "metric"]][:, result.at[row, "target"]])
+        bounds = interval(drawn[result.at[row, "metric"]][:, result.at[row, "target"]])
+        result.loc[row, ["low", "high"]] = bounds
+        if np.isnan(bounds[0]):  # positives in so few blocks that many resamples draw none
+            result.loc[row, "verdict"] = "too small to judge"
 
 
 def curve_points(labels: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
@@ -109,4 +115,4 @@ def curve_points(labels: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
             # Even steps along x: even steps along the points would miss the steep start.
             keep = np.unique(np.r_[0, np.searchsorted(x, np.linspace(0, 1, POINTS)).clip(max=len(x) - 1)])
             parts.append(pd.DataFrame({"target": target, "curve": curve, "x": x[keep], "y": y[keep]}))
-    return pd.concat(parts, ignore_index=True)
+    return pd.concat([NO_CURVES, *parts], ignore_index=True)

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from regdna.alphabet import N, encode
+from regdna.arrays import read_array
 from regdna.step import InputError
 
+IUPAC = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv-*."
 RECORD = re.compile(r"^(?P<chrom>[^\s:]+)(?::(?P<first>\d+)-(?P<last>\d+))?$")
 
 
@@ -44,8 +46,14 @@ def index_fasta(fasta: Path, lengths: dict[str, int]) -> tuple[np.ndarray, pd.Da
         match = RECORD.match(name)
         if match is None or match["chrom"] not in lengths:
             continue
-        codes = encode(body.translate(None, b"\n\r"))
+        letters = body.translate(None, b"\n\r\t ")
+        odd = letters.translate(None, IUPAC)
+        if odd:
+            raise InputError(f"{fasta}: record {name} holds {odd[:1].decode('latin-1')!r}, which is no base; give a FASTA file of DNA")
+        codes = encode(letters)
         start = int(match["first"]) - 1 if match["first"] else 0
+        if start < 0:
+            raise InputError(f"{fasta}: record {name} begins at 0; name it as samtools does, from 1")
         last = int(match["last"]) if match["last"] else lengths[match["chrom"]]
         if len(codes) != last - start or last > lengths[match["chrom"]]:
             raise InputError(
@@ -71,7 +79,7 @@ class Genome:
     """
 
     def __init__(self, codes: Path, index: Path):
-        self.codes = np.load(codes, mmap_mode="r")
+        self.codes = read_array(codes, "r")
         self.index = pd.read_csv(index, sep="\t").set_index("chrom")
 
     def __contains__(self, chrom: str) -> bool:

@@ -17,7 +17,7 @@ def read_bed(path: Path) -> pd.DataFrame:
     """
     opener = gzip.open if path.suffix == ".gz" else open
     rows = []
-    with opener(path, "rt") as handle:
+    with opener(path, "rt", encoding="utf-8-sig", errors="replace") as handle:
         for number, line in enumerate(handle, start=1):
             if not line.strip() or line.startswith(("#", "track", "browser")):
                 continue

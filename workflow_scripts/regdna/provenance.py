@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGE = "regdna"
+# What runs steps but computes no result: an edit of it must not train anything again.
+MACHINERY = {f"{PACKAGE}.{name}" for name in ("step", "store", "ledger")}
 ASSUMPTION = re.compile(r"#\s*ASSUME:\s*(.+)")
 
 
@@ -40,7 +42,7 @@ def closure(script: Path, extra: Iterable[str] = ()) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         path = _file(root, name)
-        if path is None or name in found:
+        if path is None or name in found or name in MACHINERY:
             continue
         found[name] = path
         waiting += _imports(path)

@@ -135,6 +135,7 @@ def certificate(windows: pd.DataFrame, sequences: np.ndarray, rule: dict) -> dic
         "similar_means": f"at least {SIMILAR:.0%} of a window's {K}-mers, on either strand, occur in training windows",
         "verdict": "leak" if leak else "similar" if alike else "clean",
         "digest": digest(windows),
+        "sequence_digest": hashlib.sha256(sequences.tobytes()).hexdigest()[:16],
     }
 
 

@@ -52,8 +52,8 @@ def run(main: Callable[..., None]) -> None:
     except InputError as error:
         log.error("regdna: %s", error)
         raise SystemExit(1) from None
-    except FileNotFoundError as error:
-        log.error("regdna: %s: not found; make it first, or mend the path", error.filename)
+    except OSError as error:  # not found, no space, no permission: the system says it best
+        log.error("regdna: %s: %s", error.filename or "a file", error.strerror or error)
         log.info("%s", traceback.format_exc())
         raise SystemExit(1) from None
     except Exception:

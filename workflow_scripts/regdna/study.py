@@ -97,6 +97,10 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
         _check_sources(entry, sources, key)
         _check_split(entry["split"], lengths, f"{key}.split")
         _check_targets(entry.get("targets", {}), f"{key}.targets")
+        if entry["labels"] == "exclusive" and len(entry.get("targets", "two")) < 2:
+            raise InputError(f"{key}.labels: one target excludes nothing; say multilabel")
+        if dataset in ("logs", "benchmarks"):
+            raise InputError(f"{key}: {dataset!r} is a folder of results; rename the dataset")
         length = _check_windows(entry, sources, key)
         here = {model: one for model, one in study["models"].items() if dataset in one["datasets"]}
         if not here:

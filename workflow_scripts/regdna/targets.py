@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from regdna.arrays import read_array
 from regdna.intervals import largest_overlap
 
 # Least overlap with one interval, in bp, that makes a bin of `width` bp positive.
@@ -64,7 +65,7 @@ class Targets:
     """
 
     def __init__(self, packed: Path, table: Path):
-        self.packed = np.load(packed, mmap_mode="r")
+        self.packed = read_array(packed, "r")
         self.table = pd.read_csv(table, sep="\t", dtype={"cell_type": str, "assay": str, "target": str}, keep_default_na=False)
         if self.packed.shape[1] != -(-len(self.table) // 8):
             raise ValueError(f"{packed} holds {self.packed.shape[1]} bytes a row, but {table} lists {len(self.table)} targets")

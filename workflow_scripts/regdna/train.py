@@ -68,7 +68,7 @@ def fit_probe(about: dict, data: Data, folder: Path) -> dict:
     from regdna.models import linear, network
 
     rows = data.rows("train")
-    about = learn_tokeniser(about, data, rows)
+    about = network.prepare(about, lambda: sample(data, rows))
     net = network.build(about).to(network.device())
     embedding = network.run(net, data.sequences[rows], about["batch_size"], "embed").astype(np.float64)
     weight, bias = linear.fit_logistic(embedding, data.targets[rows], data.exclusive, about["parameters"]["l2"])
@@ -101,7 +101,12 @@ def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Pa
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # finds bugs, decides nothing, costs time
     rows, checks = data.rows("train"), data.rows("validation")
-    about = learn_tokeniser(about, data, rows)
+    positives = data.targets[checks].sum(0)
+    if not ((positives > 0) & (positives < len(checks))).any():
+        raise ValueError(
+            "no target has both classes among the validation windows, so no epoch can be chosen; choose another validation part"
+        )
+    about = network.prepare(about, lambda: sample(data, rows))
     net = network.build(about).to(network.device())
     per_epoch = math.ceil(len(rows) / settings["batch_size"])
     optimiser = torch.optim.AdamW(groups(net, settings["weight_decay"]), lr=settings["learning_rate"])
@@ -226,14 +231,9 @@ def groups(net, weight_decay: float) -> list[dict]:
     return [{"params": wide, "weight_decay": weight_decay}, {"params": flat, "weight_decay": 0.0}]
 
 
-def learn_tokeniser(about: dict, data: Data, rows: np.ndarray) -> dict:
-    """Add a byte-pair vocabulary learned from the training windows where the architecture has one."""
-    if "vocabulary" not in about["parameters"]:
-        return about
-    from regdna.tokenisers import BytePair
-
-    sample = rows[:: max(1, len(rows) * data.sequences.length // 5_000_000)]
-    return {**about, "tokenizer": BytePair.learn(data.sequences[sample], about["parameters"]["vocabulary"]).definition}
+def sample(data: Data, rows: np.ndarray) -> np.ndarray:
+    """Evenly spaced training windows of about five million bases in all, uint8 (n, L); what a tokeniser is learned from."""
+    return data.sequences[rows[:: max(1, len(rows) * data.sequences.length // 5_000_000)]]
 
 
 def count(net) -> int:

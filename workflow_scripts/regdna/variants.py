@@ -14,6 +14,11 @@ from regdna.step import InputError, progress
 
 BASES = re.compile(r"^[ACGT]+$")
 ROWS = 512
+ALIASES = {
+    "hg19": ("hg19", "grch37", "hs37", "b37"),
+    "hg38": ("hg38", "grch38", "hs38"),
+    "another": ("hg18", "ncbi36", "t2t", "chm13", "mm10", "mm39"),
+}
 SCORES = {
     "diff": "p_alt - p_ref",
     "logit": "ln(p_alt / (1 - p_alt)) - ln(p_ref / (1 - p_ref))",
@@ -33,9 +38,9 @@ def read_vcf(path: Path, assembly: str) -> tuple[pd.DataFrame, dict[str, int]]:
     """
     opener = gzip.open if path.suffix == ".gz" else open
     rows, out = [], {"symbolic or not A, C, G, T": 0}
-    with opener(path, "rt") as handle:
+    with opener(path, "rt", encoding="utf-8-sig", errors="replace") as handle:
         for number, line in enumerate(handle, start=1):
-            if line.startswith("##reference=") and line.strip().partition("=")[2] != assembly:
+            if line.startswith("##reference=") and names_another(line.lower(), assembly):
                 raise InputError(
                     f"{path}: line {number} says {line.strip()[2:]}, but the dataset is {assembly}; give that assembly's variants"
                 )
@@ -50,6 +55,12 @@ def read_vcf(path: Path, assembly: str) -> tuple[pd.DataFrame, dict[str, int]]:
                 else:
                     out["symbolic or not A, C, G, T"] += 1
     return pd.DataFrame(rows, columns=["chrom", "position", "id", "ref", "alt"]), out
+
+
+def names_another(text: str, assembly: str) -> bool:
+    """Whether a header line (in small letters) names another assembly and not this one."""
+    named = {name for name, aliases in ALIASES.items() if any(alias in text for alias in aliases)}
+    return bool(named) and assembly not in named
 
 
 def spell(table: pd.DataFrame, genome: Genome, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, int]]:

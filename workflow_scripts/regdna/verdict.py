@@ -18,10 +18,10 @@ def judge(difference: np.ndarray, margin: float, small: bool) -> dict:
         ``equivalent`` if the 90 % interval lies within the margin, else ``cannot tell``; and the smallest difference that
         the data would have shown (half the width of the 95 % interval).
     """
-    if small or np.isnan(difference).all():
+    low, high = interval(difference)
+    if small or np.isnan(low):  # no interval either where positives lie in so few blocks that many resamples draw none
         nothing = float("nan")
         return {"low": nothing, "high": nothing, "verdict": "too small to judge", "smallest_detectable": nothing}
-    low, high = interval(difference)
     near_low, near_high = interval(difference, 0.90)
     if low > 0 or high < 0:
         word = "better" if low > 0 else "worse"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from regdna.alphabet import N, gc_content
+from regdna.arrays import read_array
 from regdna.genome import Genome
 from regdna.intervals import distance_to_nearest
 from regdna.step import InputError
@@ -81,7 +82,7 @@ class Sequences:
         self._chrom = windows["chrom"].to_numpy()
         self._start = windows["start"].to_numpy() + self._shift
         self._genome = Genome(*genome) if genome else None
-        self._array = None if sequences is None else np.load(sequences, mmap_mode="r")
+        self._array = None if sequences is None else read_array(sequences, "r")
         if self._array is not None and len(self._array) != len(windows):
             raise InputError(f"{sequences}: {len(self._array)} rows, but {len(windows)} windows; make both again")
 

@@ -5,6 +5,7 @@ Source: Zhou et al. 2024 (ICLR, arXiv:2306.15006); ALiBi: Press et al. 2022 (arX
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -146,12 +147,19 @@ class DNABert2(PreTrainedModel):
         return hidden * attention_mask[..., None].to(hidden.dtype)
 
 
+def prepare(about: dict, sample: np.ndarray) -> dict:
+    """A byte-pair vocabulary learned from training windows, uint8 (n, L), added to ``about`` as ``tokenizer``."""
+    return {**about, "tokenizer": BytePair.learn(sample, about["parameters"]["vocabulary"]).definition}
+
+
 def build(parameters: dict, length: int, outputs: int, tokenizer: str) -> EncoderClassifier:
     """An encoder with fresh weights under a classification head; any length.
 
     Args:
         tokenizer: the text of a ``tokenizer.json``.
     """
+    if parameters["hidden"] % parameters["heads"]:
+        raise ValueError(f"hidden ({parameters['hidden']}) is no multiple of heads ({parameters['heads']}); change one")
     tokeniser = BytePair(tokenizer)
     config = BertConfig(
         vocab_size=tokeniser.vocabulary,

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 
 from regdna import models
+from regdna.arrays import read_tensors
 
 
 def fit_logistic(features: np.ndarray, labels: np.ndarray, exclusive: bool, l2: float) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +58,7 @@ def save(folder: Path, about: dict, weight: np.ndarray, bias: np.ndarray) -> Non
 
 def load(folder: Path, about: dict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function from codes, uint8 (n, L), and positions, float (n,) in bp, to logits, float64 (n, T)."""
-    tensors = load_file(folder / "model.safetensors")
+    tensors = read_tensors(folder / "model.safetensors")
     features = models.module(about["architecture"]).features
 
     def logits(codes: np.ndarray, position: np.ndarray) -> np.ndarray:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from regdna import models
+from regdna.arrays import read_tensors
 
 
 def device() -> torch.device:
@@ -23,6 +24,16 @@ def build(about: dict) -> nn.Module:
     extra = {"tokenizer": about["tokenizer"]} if "tokenizer" in about else {}
     shape = {name: value for name, value in about["parameters"].items() if name not in ("l2", "vocabulary")}
     return models.module(about["architecture"]).build(shape, about["length"], len(about["targets"]), **extra)
+
+
+def prepare(about: dict, sample: Callable[[], np.ndarray]) -> dict:
+    """What the architecture must learn before its network can be built, such as a vocabulary, added to ``about``.
+
+    Args:
+        sample: gives training windows, uint8 (n, L).
+    """
+    learn = getattr(models.module(about["architecture"]), "prepare", None)
+    return learn(about, sample()) if learn else about
 
 
 @torch.inference_mode()
@@ -55,7 +66,8 @@ def save(folder: Path, about: dict, network: nn.Module) -> None:
 def load(folder: Path, about: dict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function from codes, uint8 (n, L), and positions (not used) to logits, float64 (n, T)."""
     network = build(about)
-    network.load_state_dict(load_file(folder / "model.safetensors"), strict=True)
+    tensors = {name: torch.from_numpy(value) for name, value in read_tensors(folder / "model.safetensors").items()}
+    network.load_state_dict(tensors, strict=True)
     network.to(device())
 
     def logits(codes: np.ndarray, position: np.ndarray) -> np.ndarray:

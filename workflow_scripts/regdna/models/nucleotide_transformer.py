@@ -44,6 +44,8 @@ class NucleotideTransformer(EsmModel):
 
 def build(parameters: dict, length: int, outputs: int) -> EncoderClassifier:
     """An encoder with fresh weights under a classification head."""
+    if parameters["hidden"] % (2 * parameters["heads"]):
+        raise ValueError(f"hidden ({parameters['hidden']}) is no even multiple of heads ({parameters['heads']}); rotary positions need one")
     config = EsmConfig(
         vocab_size=SixMer.vocabulary,
         hidden_size=parameters["hidden"],

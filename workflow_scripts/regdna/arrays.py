@@ -1,0 +1,34 @@
+"""Arrays and tensors from files, with one line where a file is not what it should be."""
+
+from pathlib import Path
+
+import numpy as np
+
+from regdna.step import InputError
+
+
+def read_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
+    """The array of an .npy file; memory-mapped if ``mmap_mode`` says so.
+
+    Raises:
+        InputError: the file is cut short or no .npy file.
+    """
+    try:
+        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{path}: cut short or no .npy file ({error}); delete it and run again") from None
+
+
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a .safetensors file by name.
+
+    Raises:
+        InputError: the file is cut short or no .safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path}: cut short or no .safetensors file ({error}); delete its folder and run again") from None
