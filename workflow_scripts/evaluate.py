@@ -58,7 +58,7 @@ def main(
         facts = describe(frame.iloc[at], labels[at], labels)
         rows += points(part, scores, labels[at], facts, seeds)
         if part == "test":
-            drawn = resample(frame.iloc[at], labels[at], scores, facts, digest, replicate_count)
+            drawn = resample(frame.iloc[at], labels[at], scores, facts, digest, model, replicate_count)
             shapes = curve_points(labels[at], scores[0])
     result = pd.DataFrame(rows)
     result.insert(0, "model", model)

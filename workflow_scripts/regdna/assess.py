@@ -73,9 +73,13 @@ def whole(facts: list[dict], defined: np.ndarray) -> dict:
 
 
 def resample(
-    frame: pd.DataFrame, labels: np.ndarray, scores: np.ndarray, facts: list[dict], digest: str, count: int
+    frame: pd.DataFrame, labels: np.ndarray, scores: np.ndarray, facts: list[dict], digest: str, model: str, count: int
 ) -> dict[str, np.ndarray]:
-    """Replicates of each metric, float64 (count, T + 1), averaged over seeds; the last column is the mean over targets."""
+    """Replicates of each metric, float64 (count, T + 1), over blocks and seeds; the last column is the mean over targets.
+
+    Blocks are drawn alike for all models of one split (the key is its digest), seeds for each model by itself.
+    """
+    weight = seed_weights(len(scores), count, f"{digest} {model}")
     block, names = pd.factorize(frame["block"])
     counts = draw_counts(len(names), count, digest)
     out = {metric: np.full((count, labels.shape[1] + 1), np.nan) for metric in METRICS}
@@ -84,12 +88,24 @@ def resample(
             continue
         each = np.array([replicate(labels[:, target], one[:, target].astype(np.float64), block, counts) for one in scores])
         for at, metric in enumerate(("auroc", "average_precision")):
-            out[metric][:, target] = each[:, at].mean(0)
+            out[metric][:, target] = (each[:, at] * weight).sum(0)
     defined = [target for target, fact in enumerate(facts) if judgeable(fact) != "undefined"]
     for metric in METRICS:
         if defined:
             out[metric][:, -1] = out[metric][:, defined].mean(1)
     return out
+
+
+def seed_weights(seeds: int, count: int, key: str) -> np.ndarray:
+    """Weight of each seed in each replicate, float64 (seeds, count); columns sum to 1.
+
+    Seeds are drawn with replacement. Few draws spread less than the seeds' own mean does, by (seeds - 1) / seeds in
+    variance, so deviations from equal weights are stretched by the root of its inverse.
+    """
+    if seeds == 1:
+        return np.ones((1, count))
+    equal = np.full((seeds, count), 1 / seeds)
+    return equal + np.sqrt(seeds / (seeds - 1)) * (draw_counts(seeds, count, key) / seeds - equal)
 
 
 def add_intervals(result: pd.DataFrame, drawn: dict[str, np.ndarray]) -> None:

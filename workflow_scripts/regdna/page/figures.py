@@ -27,7 +27,7 @@ def forest(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
     line = float(rows.set_index("model").at[beat, "value"]) if beat else None
     judged = np.isfinite(rows["low"]).any()
     means = (
-        f"bars are 95 % intervals from {rows['replicates'].iloc[0]:,} resamples of whole blocks of the test part" if judged
+        f"bars are 95 % intervals from {rows['replicates'].iloc[0]:,} resamples of whole blocks of the test part and of seeds" if judged
         else "hollow dots carry no interval: the test part is too small to give one"
     )  # fmt: skip
     caption = f"Mean AUROC over targets and seeds; {means}.{' Dashed: the CNN to beat, ' + beat + '.' if beat else ''}"
