@@ -92,7 +92,11 @@ class TestFinished:
              {"evaluate_model", "compare_models", "render_report", "all"}),
             ("workflow_scripts/regdna/verdict.py", "low > 0 or high < 0", "high < 0 or low > 0",
              {"compare_models", "render_report", "all"}),
-            ("workflow_scripts/regdna/page.py", None, None, {"render_report", "all"}),
+            ("workflow_scripts/regdna/page/__init__.py", None, None, {"render_report", "all"}),
+            ("workflow_scripts/regdna/templates/report.css", "max-width: 80rem", "max-width: 70rem", {"render_report", "all"}),
+            ("workflow_scripts/regdna/models/registry.yaml", "Genome Res 26:990", "Genome Research 26:990", {"render_report", "all"}),
+            ("workflow_scripts/regdna/step.py", "REPORT_SECONDS = 30", "REPORT_SECONDS = 20", set()),
+            ("resources/loci.tsv", "DGCR8 promoter", "Promoter of DGCR8", {"render_report", "all"}),
             ("tests/studies/tiny.yaml", "replicates: 200", "replicates: 300", {"evaluate_model", "compare_models", "render_report", "all"}),
             ("tests/studies/tiny.yaml", "note: Exclusive classes", "note: Classes", {"render_report", "all"}),
         ],
@@ -114,6 +118,16 @@ class TestFinished:
         text = path.read_text()
         try:
             path.write_text(text.replace("for _ in range(2):", "for _ in range(1 + 1):"))
+            plan = planned(finished, "train")
+        finally:
+            path.write_text(text)
+        assert plan == {"train_model": 4, "train": 1}
+
+    def test_an_edit_of_the_tokenisers_retrains_no_convolution(self, finished):
+        path = finished / "workflow_scripts/regdna/tokenisers.py"
+        text = path.read_text()
+        try:
+            path.write_text(text.replace("pad, cls = 1, 3", "pad, cls = 1, 2 + 1"))
             plan = planned(finished, "train")
         finally:
             path.write_text(text)

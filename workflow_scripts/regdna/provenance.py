@@ -29,7 +29,8 @@ def code_digest(script: Path, extra: Iterable[str] = ()) -> str:
     parts += [(name, _statements(path)) for name, path in sorted(closure(script, extra).items())]
     text = "\0".join(f"{name}\0{body}" for name, body in parts)
     if any(name == f"{PACKAGE}.page" for name, _ in parts):  # what it prints besides code
-        text += "".join(path.read_text(encoding="utf-8") for path in sorted((root / PACKAGE / "templates").iterdir()))
+        shown = [*sorted((root / PACKAGE / "templates").glob("*")), *root.glob(f"{PACKAGE}/models/registry.yaml")]
+        text += "".join(path.read_text(encoding="utf-8") for path in shown)
         text += repr(assumptions(root / PACKAGE))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
