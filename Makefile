@@ -44,7 +44,7 @@ test: setup  ## run all tests
 	$(run) $(VENV)/bin/python -m pytest -n 2 --dist loadgroup
 
 bench: setup  ## measure the hot paths; one JSON object a line
-	@for script in tests/benchmarks/bench_*.py; do $(run) $(VENV)/bin/python $$script || exit 1; done
+	@for script in tests/benchmarks/bench_*.py; do $(run) PYTHONPATH=workflow_scripts $(VENV)/bin/python $$script || exit 1; done
 
 lint: setup  ## ruff, snakefmt, codespell, snakemake --lint
 	$(run) ruff check .
