@@ -13,7 +13,8 @@ LIBRARY = SCRIPTS / "regdna"
 # Lowest first; a module imports only from names before its own. A package stands for all in it, in any order.
 FLOORS = [
     "store", "step", "provenance", "manifest", "study", "ledger",
-    "alphabet", "arrays", "genome", "intervals", "windows", "targets", "splits", "haplotypes", "tokenisers", "metrics", "sources",
+    "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "targets", "negatives", "homology", "splits",
+    "haplotypes", "tokenisers", "metrics", "sources",
     "models",
     "train", "predict", "mutagenesis", "variants",
     "bootstrap", "assess", "verdict",
