@@ -12,10 +12,12 @@ from snakemake.exceptions import WorkflowError
 
 from regdna.manifest import read_table, read_yaml, validate
 from regdna.models import ARCHITECTURES, modules
+from regdna.plan import disk, downloads, words
 from regdna.provenance import code_digest
+from regdna.sources.catalogue import complete
 from regdna.step import InputError
 from regdna.store import write_json
-from regdna.study import read_studies
+from regdna.study import check_datasets, read_studies, references
 
 SCHEMA = {name: read_yaml(Path(workflow.basedir) / f"rules/schemas/{name}.schema.yaml") for name in ("config", "sources", "study")}
 LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "title": str, "why": str}
@@ -25,7 +27,10 @@ try:
     SOURCES = validate(read_yaml(Path("resources/sources.yaml")), SCHEMA["sources"], "resources/sources.yaml")
     ASSEMBLIES = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
     LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key="locus")
-    STUDIES = read_studies(Path(config["studies"]), config["study"], SCHEMA["study"], ARCHITECTURES, SOURCES, ASSEMBLIES, LOCI)
+    STUDIES = read_studies(Path(config["studies"]), config["study"], SCHEMA["study"], ARCHITECTURES, read_yaml(Path("resources/splits.yaml")))
+    SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
+    for name, content in STUDIES.items():
+        check_datasets(content, SOURCES, ASSEMBLIES, LOCI, f"{config['studies']}/{name}.yaml")
 except InputError as error:
     # Not a WorkflowError: that would wrap the one line in where it was raised, which is not where it must be mended.
     print(f"regdna: {error}", file=sys.stderr)

@@ -7,30 +7,62 @@ def source_file(path):
 
 
 def origin(wildcards):
-    """The embedded file that a source's file is taken from, if it has one."""
+    """What a source's file is taken from, if not from an address: a file at hand, or the archive that holds it."""
     entry = SOURCES[wildcards.source]["files"][wildcards.file]
+    if "archive" in entry:
+        return {"archive": source_file(f"{wildcards.source}/{entry['archive']}")}
     return {"origin": entry["path"]} if "path" in entry else {}
 
 
-def material(wildcards):
-    """What a dataset's windows are made from: the shards of its sites, or the index of its genome."""
-    entry = dataset(wildcards)
-    if "sites" in entry:
-        return {"sites": [source_file(f"{entry['sites']}/{file}") for file in SOURCES[entry["sites"]]["files"]]}
-    return {"genome": genome_files(entry)}
-
-
 def genome_files(entry):
-    """Codes and index of a dataset's genome."""
-    return [f"results/sources/{entry['genome']}/genome.{suffix}" for suffix in ("npy", "tsv")]
+    """Codes, index and mask of a dataset's genome."""
+    return [f"results/sources/{entry['genome']}/genome.{suffix}" for suffix in ("npy", "tsv", "mask.npy")]
+
+
+def genome(wildcards):
+    """The genome of a dataset that has one."""
+    entry = dataset(wildcards)
+    return {"genome": genome_files(entry)} if "genome" in entry else {}
+
+
+def own_files(wildcards):
+    """What a dataset of sequences is read from."""
+    entry = dataset(wildcards)["sequences"]
+    named = {name: source_file(entry[name]) for name in ("positions", "names") if name in entry}
+    return {"files": [source_file(one["file"]) for one in entry["files"]], **named, **genome(wildcards)}
+
+
+def material(wildcards):
+    """What a dataset's windows are made from: its sequences, or its genome and what decides where on it."""
+    entry, folder = dataset(wildcards), f"results/{wildcards.study}/{wildcards.dataset}"
+    named = {name: source_file(entry[name]) for name in ("tss", "repeats") if name in entry}
+    if "sequences" in entry:
+        return {"records": f"{folder}/records.parquet", "sequences": f"{folder}/sequences.npy", **named}
+    centres = {"centres": source_file(entry["windows"]["centres"])} if "centres" in entry["windows"] else {}
+    exclude = [source_file(path) for path in entry["windows"]["exclude"]]
+    return {"genome": genome_files(entry), **centres, **({"exclude": exclude} if exclude else {}), **named}
 
 
 def sequence_files(wildcards):
     """What a dataset's sequences are read from: an array of its own, or its genome."""
-    entry = dataset(wildcards)
-    if "sites" in entry:
+    if "sequences" in dataset(wildcards):
         return {"sequences": f"results/{wildcards.study}/{wildcards.dataset}/sequences.npy"}
-    return {"genome": genome_files(entry)}
+    return genome(wildcards)
+
+
+def label_files(wildcards):
+    """What a dataset's windows are labelled from, in the order of its targets."""
+    entry, folder = dataset(wildcards), f"results/{wildcards.study}/{wildcards.dataset}"
+    if "sequences" in entry:
+        return {"labels": f"{folder}/labels.npy", "names": f"{folder}/labels.tsv"}
+    intervals = [source_file(one["intervals"]) for one in entry["targets"].values() if "intervals" in one]
+    signals = {"signals": f"{folder}/signals.npy"} if any("signal" in one for one in entry["targets"].values()) else {}
+    return {**({"intervals": intervals} if intervals else {}), **signals, "assemblies": "resources/assemblies.tsv"}
+
+
+def signal_files(wildcards):
+    """The bigWig files of a dataset's targets, in their order."""
+    return [source_file(one["signal"]) for one in dataset(wildcards)["targets"].values() if "signal" in one]
 
 
 def variant_file(wildcards):
@@ -39,20 +71,6 @@ def variant_file(wildcards):
     if wildcards.variants not in sets:
         raise WorkflowError(f"{wildcards.study}: dataset {wildcards.dataset} lists no variants {wildcards.variants!r}")
     return source_file(sets[wildcards.variants])
-
-
-def annotation(wildcards):
-    """Transcription start sites of a dataset, if it names some."""
-    entry = dataset(wildcards)
-    return {"tss": source_file(entry["tss"])} if "tss" in entry else {}
-
-
-def interval_files(wildcards):
-    """What a dataset's windows are labelled from, in the order of its targets."""
-    entry = dataset(wildcards)
-    if "sites" in entry:
-        return material(wildcards)
-    return {"intervals": [source_file(one["intervals"]) for one in entry["targets"].values()]}
 
 
 def models_of(study, dataset):
@@ -102,11 +120,24 @@ def sources_of(study):
     """Every fetched file that a study reads."""
     paths = set()
     for entry in STUDIES[study]["datasets"].values():
-        for source in (entry[use] for use in ("sites", "genome") if use in entry):
-            paths |= {source_file(f"{source}/{file}") for file in SOURCES[source]["files"]}
-        named = [entry.get("tss"), *entry["variants"].values(), *(one["intervals"] for one in entry.get("targets", {}).values())]
-        paths |= {source_file(path) for path in named if path}
+        if "genome" in entry:
+            paths |= {source_file(f"{entry['genome']}/{file}") for file in SOURCES[entry["genome"]]["files"]}
+        paths |= {source_file(path) for _, path in references(entry)}
     return sorted(paths)
+
+
+def say_plan(study):
+    """Say before a run, dry or not, what it will download and hold."""
+    missing = [path.removeprefix("results/sources/") for path in sources_of(study) if not Path(path).is_file()]
+    files, total, unknown = downloads(missing, SOURCES)
+    if files and workflow.is_main_process:
+        held = disk(STUDIES[study], SOURCES, ASSEMBLIES.groupby("assembly")["length"].sum().to_dict())
+        more = f", and {unknown} files of unknown size" if unknown else ""
+        print(
+            f"regdna: study {study}: {files} files to download, about {words(total)}{more}; "
+            f"about {words(held)} of disk without checkpoints",
+            file=sys.stderr,
+        )
 
 
 def invocation(wildcards):
@@ -132,3 +163,6 @@ PHASES = {
 def every(study, *phases):
     """Results of one or more phases of a study."""
     return [path for phase in phases for path in PHASES[phase](study)]
+
+
+say_plan(config["study"])

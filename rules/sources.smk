@@ -27,13 +27,14 @@ rule fetch_source:
 
 
 rule index_genome:
-    """The sequence of an assembly, or of a part of it, as one array of codes."""
+    """The sequence of an assembly, or of a part of it, as one array of codes, and the bits of its repeats."""
     input:
-        fasta=lambda wildcards: expand("results/sources/{source}/{file}", source=wildcards.source, file=SOURCES[wildcards.source]["files"]),
+        fasta=lambda wildcards: [source_file(f"{wildcards.source}/{file}") for file in SOURCES[wildcards.source]["files"]],
         assemblies="resources/assemblies.tsv",
     output:
         genome="results/sources/{source}/genome.npy",
         index="results/sources/{source}/genome.tsv",
+        mask="results/sources/{source}/genome.mask.npy",
     log:
         "results/sources/logs/index_genome/{source}.log",
     benchmark:
@@ -41,7 +42,7 @@ rule index_genome:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=16000,
+        mem_mb=2000,
         runtime=60,
     params:
         code=code("index.py"),

@@ -32,7 +32,7 @@ rule mutagenise_locus:
 rule score_variants:
     """Scores of a set of variants by name and definition, averaged over strands and seeds."""
     input:
-        unpack(sequence_files),
+        unpack(genome),
         variants=variant_file,
         checkpoints=checkpoints,
     output:

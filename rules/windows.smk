@@ -5,7 +5,6 @@ rule tile_windows:
     """The dataset's windows in their final order, and what is known of each; not yet split."""
     input:
         unpack(material),
-        unpack(annotation),
     output:
         candidates="results/{study}/{dataset}/candidates.parquet",
     log:
@@ -26,11 +25,14 @@ rule tile_windows:
 
 
 rule unpack_sequences:
-    """The sequences of a dataset of sites, one row a window."""
+    """The sequences and labels of a dataset that comes as sequences, one row a window."""
     input:
-        unpack(material),
+        unpack(own_files),
     output:
         sequences="results/{study}/{dataset}/sequences.npy",
+        records="results/{study}/{dataset}/records.parquet",
+        labels="results/{study}/{dataset}/labels.npy",
+        table="results/{study}/{dataset}/labels.tsv",
     log:
         "results/{study}/logs/unpack_sequences/{dataset}.log",
     benchmark:
@@ -42,24 +44,53 @@ rule unpack_sequences:
         runtime=60,
     params:
         code=code("unpack.py"),
+        reading=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/sequences"),
+        kind=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
     script:
         "../workflow_scripts/unpack.py"
 
 
-rule label_windows:
-    """The labels of every window, eight targets a byte, and the table of targets."""
+rule measure_signals:
+    """The mean of every signal over every bin."""
     input:
-        unpack(interval_files),
+        candidates="results/{study}/{dataset}/candidates.parquet",
+        files=signal_files,
+        assemblies="resources/assemblies.tsv",
+    output:
+        signals="results/{study}/{dataset}/signals.npy",
+    log:
+        "results/{study}/logs/measure_signals/{dataset}.log",
+    benchmark:
+        "results/{study}/benchmarks/measure_signals/{dataset}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        code=code("measure.py"),
+        windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows"),
+        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
+    script:
+        "../workflow_scripts/measure.py"
+
+
+rule label_windows:
+    """The labels of every window, eight targets a byte, the table of targets, and the windows that are kept."""
+    input:
+        unpack(label_files),
         candidates="results/{study}/{dataset}/candidates.parquet",
     output:
         targets="results/{study}/{dataset}/targets.npy",
         table="results/{study}/{dataset}/targets.tsv",
+        labelled="results/{study}/{dataset}/labelled.parquet",
     log:
         "results/{study}/logs/label_windows/{dataset}.log",
     benchmark:
         "results/{study}/benchmarks/label_windows/{dataset}.jsonl"
     conda:
         "../envs/data.yaml"
+    threads: 4
     resources:
         mem_mb=8000,
         runtime=60,
@@ -67,6 +98,8 @@ rule label_windows:
         code=code("label.py"),
         windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows", default=None),
         definitions=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/targets", default=None),
+        negatives=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/negatives", default=None),
+        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
         kind=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
     script:
         "../workflow_scripts/label.py"
@@ -76,7 +109,7 @@ rule split_windows:
     """The part of every window, and a certificate of what the parts share."""
     input:
         unpack(sequence_files),
-        candidates="results/{study}/{dataset}/candidates.parquet",
+        candidates="results/{study}/{dataset}/labelled.parquet",
     output:
         windows="results/{study}/{dataset}/windows.parquet",
         splits="results/{study}/{dataset}/splits.json",

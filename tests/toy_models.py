@@ -80,14 +80,14 @@ def motif_checkpoint(folder: Path, length: int, slope: list[float], bias: list[f
 
 
 def genome_files(folder: Path, records: dict[str, str], lengths: dict[str, int] | None = None) -> list[Path]:
-    """Codes and index of a made-up assembly; record names as in FASTA, sequences as text."""
+    """Codes, index and mask of a made-up assembly; record names as in FASTA, sequences as text."""
     folder.mkdir(parents=True, exist_ok=True)
     fasta = folder / "genome.fa"
     fasta.write_text("".join(f">{name}\n{sequence}\n" for name, sequence in records.items()))
-    codes, index = index_fasta(fasta, lengths or {name: len(sequence) for name, sequence in records.items()})
-    np.save(folder / "genome.npy", codes)
-    index.to_csv(folder / "genome.tsv", sep="\t", index=False)
-    return [folder / "genome.npy", folder / "genome.tsv"]
+    files = [folder / name for name in ("genome.npy", "genome.tsv", "genome.mask.npy")]
+    index = index_fasta([fasta], "hg38", lengths or {name: len(sequence) for name, sequence in records.items()}, files[0], files[2])
+    index.to_csv(files[1], sep="\t", index=False)
+    return files
 
 
 def genome(folder: Path, records: dict[str, str], lengths: dict[str, int] | None = None) -> Genome:

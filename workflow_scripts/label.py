@@ -1,75 +1,135 @@
-"""Label every window: by the class of its site, or by the intervals that its bin lies in."""
+"""Label every window - by the labels that came with its sequence, or by what its bin lies in - and keep those that are wanted."""
 
+import json
+import logging
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from regdna.intervals import read_bed
-from regdna.sources.sites import read_sites
+from regdna import negatives as matching
+from regdna.manifest import read_table
+from regdna.sources.annotation import check_assembly, read_intervals
 from regdna.step import InputError, run
 from regdna.store import atomic
-from regdna.targets import around, label, pack
+from regdna.targets import Bins, around, count, join_columns, label, number_of_targets
+
+log = logging.getLogger("regdna")
 
 
 def main(
     candidates: Path,
     targets: Path,
     table: Path,
+    labelled: Path,
     kind: str = "multilabel",
     windows: dict | None = None,
     definitions: dict | None = None,
-    sites: list[Path] | None = None,
+    negatives: dict | None = None,
+    labels: Path | None = None,
+    names: Path | None = None,
     intervals: list[Path] | None = None,
+    signals: Path | None = None,
+    assemblies: Path | None = None,
+    assembly: str = "",
+    threads: int = 1,
 ) -> None:
-    """Write labels, bits packed along targets, to ``targets`` and what they mean to ``table``.
+    """Write labels, bits packed along targets, to ``targets``, what they mean to ``table`` and the windows to ``labelled``.
 
     Args:
         kind: ``exclusive`` if every window has one target and no more, else ``multilabel``.
         windows: for a genome: bin and context.
-        definitions: for a genome: each target's rule, upstream, downstream, cell_type and assay.
-        sites: shards of packed sites; either these or ``intervals``.
-        intervals: BED files in the order of ``definitions``.
+        definitions: for a genome: each target's intervals and rule, or signal and threshold.
+        negatives: for a genome: which windows without a target are kept; None keeps all.
+        labels: for sequences: the labels that they came with; either these or ``definitions``.
+        names: for sequences: what the labels mean.
+        intervals: the files of the targets with intervals, in the order of ``definitions``.
+        signals: .npy with the mean signal of each bin, one column a target with a signal.
+        assemblies: table of assembly, chrom, length, to check that the intervals are of ``assembly``.
 
     Raises:
-        InputError: a target has no positive window, or nothing but; or targets that should exclude each other do not.
+        InputError: a target has no positive window, or nothing but; targets that should exclude each other do not; or
+            negatives cannot be matched.
     """
-    frame = pd.read_parquet(candidates, columns=["chrom", "start", "end"])
-    labels, rows = by_site(sites) if sites else by_intervals(frame, windows, definitions, intervals)
-    if kind == "exclusive" and (labels.sum(1) != 1).any():
-        none, several = int((labels.sum(1) == 0).sum()), int((labels.sum(1) > 1).sum())
-        raise InputError(
-            f"labels: {none} windows have no target and {several} have several, so they exclude nothing; say labels: multilabel"
-        )
-    for row, positives in zip(rows, labels.sum(0), strict=True):
-        row["positives"] = int(positives)
-        if positives in (0, len(labels)):
-            raise InputError(f"target {row['target']}: {positives} of {len(labels)} windows are positive; choose another rule or target")
+    frame = pd.read_parquet(candidates)
+    if definitions:
+        flank = (windows["context"] - windows["bin"]) // 2
+        bins = Bins(frame["chrom"], frame["start"].to_numpy() + flank, windows["bin"])
+        lengths = read_table(assemblies, {"assembly": str, "chrom": str, "length": int}).query("assembly == @assembly")
+        lengths = dict(lengths[["chrom", "length"]].itertuples(index=False))
+        packed = by_definition(bins, definitions, intervals or [], signals, lengths, assembly, threads)
+        rows = pd.DataFrame([explain(name, one) for name, one in definitions.items()])
+    else:
+        packed, rows = np.load(labels), pd.read_csv(names, sep="\t", index_col="index", dtype=str, keep_default_na=False)
+    if negatives is not None:
+        keep, frame.attrs["negatives"] = choose(frame, packed.any(1), negatives)
+        frame, packed = frame[keep].reset_index(drop=True), packed[keep]
+    rows["positives"] = check(packed, rows["target"].tolist(), kind, strict=definitions is not None)
     with atomic(targets) as temporary:
-        np.save(temporary, pack(labels))
+        np.save(temporary, packed)
     with atomic(table) as temporary:
-        pd.DataFrame(rows).rename_axis("index").to_csv(temporary, sep="\t")
+        rows.rename_axis("index").to_csv(temporary, sep="\t")
+    with atomic(labelled) as temporary:
+        frame.to_parquet(temporary, index=False)
 
 
-def by_site(shards: list[Path]) -> tuple[np.ndarray, list[dict]]:
-    """One-hot classes of sites, bool (n, T), and the rows of the table of targets."""
-    sites, _, names = read_sites(shards)
-    rows = [{"cell_type": name, "assay": "DNase", "target": "specific DHS", "source": shards[0].parent.name} for name in names]
-    return sites["label"].to_numpy()[:, None] == np.arange(len(names)), rows
+def by_definition(
+    bins: Bins, definitions: dict, files: list[Path], signals: Path | None, lengths: dict[str, int], assembly: str, threads: int
+) -> np.ndarray:
+    """Labels of bins, packed, in the order of ``definitions``."""
+    named = {name: one for name, one in definitions.items() if "intervals" in one}
+    tables = [partial(read, path, one, lengths, assembly) for path, one in zip(files, named.values(), strict=True)]
+    packed = label(bins, tables, [one["rule"] for one in named.values()], threads)
+    measured = [one["threshold"] for one in definitions.values() if "signal" in one]
+    if not measured:
+        return packed
+    high = np.load(signals) >= np.array(measured, np.float32)
+    order = np.argsort([*np.flatnonzero([name in named for name in definitions]), *np.flatnonzero([name not in named for name in definitions])])
+    return join_columns(packed, len(named), high, order)
 
 
-def by_intervals(frame: pd.DataFrame, windows: dict, definitions: dict, files: list[Path]) -> tuple[np.ndarray, list[dict]]:
-    """Labels of the windows' central bins, bool (n, T), and the rows of the table of targets."""
-    flank = (windows["context"] - windows["bin"]) // 2
-    bins = frame.assign(start=frame["start"] + flank, end=frame["end"] - flank)
-    labels, rows = [], []
-    for (name, target), path in zip(definitions.items(), files, strict=True):
-        found = read_bed(path)
-        if "upstream" in target:
-            found = around(found, target["upstream"], target["downstream"])
-        labels.append(label(bins, found, target["rule"]))
-        rows.append({"cell_type": target["cell_type"], "assay": target["assay"], "target": name, "source": target["intervals"]})
-    return np.stack(labels, 1), rows
+def read(path: Path, target: dict, lengths: dict[str, int], assembly: str) -> pd.DataFrame:
+    """The intervals of one target: those of the values it asks for, or around each site."""
+    found = read_intervals(path, target.get("column", 0), target.get("values"), target["rule"] == "summit_in_bin")
+    check_assembly(found, lengths, path, assembly)
+    return around(found, target["upstream"], target["downstream"]) if "upstream" in target else found
+
+
+def explain(name: str, target: dict) -> dict:
+    """A target's row in the table of targets."""
+    return {"cell_type": target["cell_type"], "assay": target["assay"], "target": name, "source": target.get("intervals") or target["signal"]}
+
+
+def choose(frame: pd.DataFrame, positive: np.ndarray, wanted: dict) -> tuple[np.ndarray, dict]:
+    """Which windows are kept - positive ones and matched negatives, bool (n,) - and how well they match."""
+    if not wanted["per_positive"]:
+        return positive, {}
+    chosen = matching.choose(frame, positive, wanted["match"], wanted["per_positive"], wanted["seed"])
+    balance = matching.balance(frame, positive, chosen, wanted["match"])
+    log.info("negatives: %d for %d positive windows; %s", chosen.sum(), positive.sum(), json.dumps(balance))
+    matching.gate(balance)
+    return positive | chosen, balance
+
+
+def check(packed: np.ndarray, names: list[str], kind: str, strict: bool) -> list[int]:
+    """Positive windows of each target, after a look at whether the labels can be learnt from.
+
+    A target of one class is refused where the study defines it (``strict``), and said where the data bring it with others.
+    """
+    per_window = number_of_targets(packed)
+    if kind == "exclusive" and (per_window != 1).any():
+        raise InputError(
+            f"labels: {(per_window == 0).sum()} windows have no target and {(per_window > 1).sum()} have several, "
+            "so they exclude nothing; say labels: multilabel"
+        )
+    positives = count(packed, len(names))
+    one_class = [(name, found) for name, found in zip(names, positives, strict=True) if found in (0, len(packed))]
+    if one_class and (strict or len(one_class) == len(names)):
+        raise InputError(f"target {one_class[0][0]}: {one_class[0][1]} of {len(packed)} windows are positive; choose another rule or target")
+    for name, found in one_class:
+        log.warning("target %s: %d of %d windows are positive; its metrics will be undefined", name, found, len(packed))
+    return positives.tolist()
 
 
 if __name__ == "__main__":

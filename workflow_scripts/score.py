@@ -21,16 +21,13 @@ def main(
     scores: Path,
     vcf: Path,
     assembly: str,
-    genome: list[Path] | None = None,
-    sequences: Path | None = None,
+    genome: list[Path],
 ) -> None:
     """Write one row a variant and target to ``scores`` (parquet) and one record a variant to ``vcf`` (bgzipped).
 
     Columns: chrom, position (0-based), id, ref, alt, target (index), name, then each score of ``SCORES`` and its spread
     over seeds. Variants that cannot be scored are counted in the log and in the file's metadata, by reason.
     """
-    if not genome:
-        raise InputError(f"{variants}: variants need a dataset with a genome; sites have no flanks to fill from")
     table, left_out = read_vcf(variants, assembly)
     held = Genome(*genome)
     table["chrom"] = [f"chr{name}" if name not in held and f"chr{name}" in held else name for name in table["chrom"]]

@@ -1,56 +1,80 @@
-"""List a dataset's windows in their final order: its sites, or the bins of its genome with their context."""
+"""List a dataset's windows in their order: its sequences, or bins of its genome with their context; and what is known of each."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from regdna.genome import Genome
-from regdna.intervals import read_bed
-from regdna.sources.sites import read_sites
+from regdna.sources.annotation import read_intervals
 from regdna.step import InputError, run
 from regdna.store import atomic
-from regdna.windows import Sequences, describe, tile
+from regdna.windows import Sequences, centred, count_bases, count_covered, describe, tile
+
+log = logging.getLogger("regdna")
 
 
 def main(
     candidates: Path,
     block: int,
     windows: dict | None = None,
-    sites: list[Path] | None = None,
+    records: Path | None = None,
+    sequences: Path | None = None,
     genome: list[Path] | None = None,
+    centres: Path | None = None,
+    exclude: list[Path] | None = None,
     tss: Path | None = None,
+    repeats: Path | None = None,
 ) -> None:
-    """Write chrom, start, end and what is known of each window to ``candidates``; windows with too much N are left out.
+    """Write chrom, start, end and what is known of each window to ``candidates``.
 
     Args:
         block: size in bp of the stretches that the bootstrap draws.
-        windows: for a genome: bin, context and max_n_fraction.
-        sites: shards of packed sites; either these or ``genome``.
-        genome: codes and index of a genome.
-        tss: BED of transcription start sites.
+        windows: for a genome: bin, stride, context, edges and max_n_fraction.
+        records: for sequences: where each came from; either these or ``windows``.
+        sequences: for sequences: their codes.
+        genome: codes, index and mask of a genome.
+        centres: intervals that bins are put on the middle of, instead of all along the genome.
+        exclude: intervals; windows whose bin shares a base with one are left out.
+        tss: transcription start sites.
+        repeats: intervals of repeats; else what the genome has in lower case.
     """
-    if sites:
-        table, sequences, _ = read_sites(sites)
-        table, most = table[["chrom", "start", "end"]], 1.0
+    if records:
+        table = pd.read_parquet(records)
+        counts, masked = count_bases(Sequences(table, sequences)), None
     else:
-        table = bins(Genome(*genome), windows["bin"], windows["context"])
-        sequences, most = Sequences(table, genome=genome), windows["max_n_fraction"]
-    table = describe(table, sequences, read_bed(tss) if tss else None, block)
-    table = table[table["n_fraction"] <= most].reset_index(drop=True)
+        held = Genome(*genome)
+        table = bins(held, windows, centres)
+        flank = (windows["context"] - windows["bin"]) // 2
+        for path in exclude or []:
+            out = count_covered(table, read_intervals(path), flank) > 0
+            log.info("%s: %d windows left out", path, out.sum())
+            table = table[~out].reset_index(drop=True)
+        counts = count_bases(Sequences(table, genome=genome))
+        keep = counts["n_fraction"].to_numpy() <= windows["max_n_fraction"]
+        log.info("%d windows left out for their share of N", (~keep).sum())
+        table, counts = table[keep].reset_index(drop=True), counts[keep].reset_index(drop=True)
+        masked = held if held.mask is not None else None
     if table.empty:
-        raise InputError("no window is left; widen the regions or raise windows.max_n_fraction")
+        raise InputError("no window is left; widen the regions, exclude less or raise windows.max_n_fraction")
+    covered = count_covered(table, read_intervals(repeats) if repeats else masked)
     with atomic(candidates) as temporary:
-        table.to_parquet(temporary, index=False)
+        describe(table, counts, covered, read_intervals(tss) if tss else None, block).to_parquet(temporary, index=False)
 
 
-def bins(genome: Genome, bin_size: int, context: int) -> pd.DataFrame:
-    """Every window of ``context`` bp centred on a bin that lies within what the genome holds."""
+def bins(genome: Genome, windows: dict, centres: Path | None) -> pd.DataFrame:
+    """Every window of ``context`` bp around a bin: along what the genome holds, or on the middle of each of ``centres``."""
+    pad = windows["edges"] == "pad"
+    if centres:
+        return centred(read_intervals(centres), genome, windows["bin"], windows["context"], pad)
+    flank = (windows["context"] - windows["bin"]) // 2 if pad else 0
     parts = []
     for chrom in genome.index.index:
-        start = tile(*genome.bounds(chrom), bin_size, context)
-        parts.append(pd.DataFrame({"chrom": np.full(len(start), chrom, object), "start": start, "end": start + context}))
-    return pd.concat(parts, ignore_index=True)
+        first, last = genome.bounds(chrom)
+        start = tile(first - flank, last + flank, windows["bin"], windows["context"], windows["stride"] or windows["bin"])
+        parts.append(pd.DataFrame({"chrom": chrom, "start": start, "end": start + windows["context"]}))
+    return pd.concat(parts, ignore_index=True).astype({"chrom": "str"})
 
 
 if __name__ == "__main__":

@@ -27,19 +27,62 @@ def test_index_fasta_reads_lines_case_and_left_out_records(tmp_path, suffix, lin
     path = tmp_path / f"a{suffix}"
     text = line.join([">chrM left out", "ACGT", ">chr1 described", "ACG", "tnR", ">chr2:3-4", "GG", ""]).encode()
     path.write_bytes(gzip.compress(text) if suffix.endswith("gz") else text)
-    codes, index = index_fasta(path, {"chr1": 6, "chr2": 10})
-    assert codes.tolist() == [0, 1, 2, 3, N, N, 2, 2]
+    index = index_fasta([path], "hg0", {"chr1": 6, "chr2": 10}, tmp_path / "codes.npy", tmp_path / "mask.npy")
+    assert np.load(tmp_path / "codes.npy", mmap_mode="r").tolist() == [0, 1, 2, 3, N, N, N, N, 2, 2, N, N, N, N, N, N]
+    assert np.load(tmp_path / "mask.npy").tolist() == [0b00011000, 0]
     assert index.to_dict("records") == [
-        {"chrom": "chr1", "start": 0, "length": 6, "offset": 0},
-        {"chrom": "chr2", "start": 2, "length": 2, "offset": 6},
+        {"assembly": "hg0", "chrom": "chr1", "start": 0, "length": 6, "offset": 0, "masked": 2},
+        {"assembly": "hg0", "chrom": "chr2", "start": 2, "length": 2, "offset": 8, "masked": 0},
     ]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 64])
+def test_pieces_of_any_size_give_the_same_genome(tmp_path, monkeypatch, chunk):
+    draw = np.random.default_rng(chunk)
+    bodies = ["".join(draw.choice(list("ACGTNacgtn"), length)) for length in (61, 8, 130)]
+    text = "".join(f">chr{i} title\n" + "\n".join(body[at : at + 13] for at in range(0, len(body), 13)) + "\n" for i, body in enumerate(bodies))
+    (tmp_path / "a.fa").write_text(text)
+    monkeypatch.setattr("regdna.genome.CHUNK", chunk)
+    names = {f"chr{i}": len(body) for i, body in enumerate(bodies)}
+    index = index_fasta([tmp_path / "a.fa"], "hg0", names, tmp_path / "codes.npy", tmp_path / "mask.npy")
+    codes, lower = np.load(tmp_path / "codes.npy"), np.unpackbits(np.load(tmp_path / "mask.npy")).astype(bool)
+    assert len(lower) == len(codes)
+    for row, body in zip(index.itertuples(), bodies, strict=True):
+        held = slice(row.offset, row.offset + row.length)
+        assert np.array_equal(codes[held], encode(body))
+        assert lower[held].tolist() == [letter.islower() for letter in body]
+        assert row.masked == lower[held].sum()
+
+
+def test_a_genome_may_come_as_one_file_a_chromosome(tmp_path):
+    (tmp_path / "chr1.fa").write_text(">chr1\nACG\n")
+    (tmp_path / "chr2.fa").write_text(">chr2\nTT\n")
+    files = [tmp_path / "codes.npy", tmp_path / "mask.npy"]
+    index = index_fasta([tmp_path / "chr1.fa", tmp_path / "chr2.fa"], "hg0", {"chr1": 3, "chr2": 2}, *files)
+    assert index["chrom"].tolist() == ["chr1", "chr2"]
+    with pytest.raises(InputError, match="chr1.fa: two records of chr1"):
+        index_fasta([tmp_path / "chr1.fa"] * 2, "hg0", {"chr1": 3}, *files)
+
+
+def test_a_genome_without_lower_case_knows_no_repeats(tmp_path):
+    assert toy_models.genome(tmp_path / "upper", {"chr1": "ACGT"}).mask is None
+    assert toy_models.genome(tmp_path / "lower", {"chr1": "ACgt"}).mask.tolist() == [0b00110000]
+
+
+def test_a_truncated_gzip_is_named(tmp_path):
+    whole = gzip.compress(b">chr1\n" + b"".join(np.random.default_rng(1).choice([b"A", b"C", b"G", b"T"], 50_000)) + b"\n")
+    (tmp_path / "a.fa.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="a.fa.gz: cut short or no gzip file"):
+        index_fasta([tmp_path / "a.fa.gz"], "hg0", {"chr1": 50_000}, tmp_path / "codes.npy", tmp_path / "mask.npy")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (">chr1\nACG\n", "another assembly"),
-        (">chr1:2-4\nACGT\n", "another assembly"),
+        (">chr1:2-4\nACGT\n", "holds more than the 3 bases"),
+        (">chr1:2-4\nA!\n", "holds '!', which is no base"),
+        (">chr1:0-4\nACGTA\n", "name it as samtools does, from 1"),
         (">chr1:4-7\nACGT\n", "another assembly"),
         (">chr1\nACGTA\n>chr1:1-2\nAC\n", "two records of chr1"),
         (">1\nACGTA\n", "names must look like chr1"),
@@ -51,7 +94,7 @@ def test_index_fasta_refuses_what_does_not_fit_the_assembly(tmp_path, text, mess
     path = tmp_path / "bad.fa"
     path.write_text(text)
     with pytest.raises(InputError, match=message) as error:
-        index_fasta(path, {"chr1": 5})
+        index_fasta([path], "hg0", {"chr1": 5}, tmp_path / "codes.npy", tmp_path / "mask.npy")
     assert str(path) in str(error.value)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from regdna.sources import http as fetcher
 from regdna.sources.fetch import bring, read_lock
-from regdna.sources.http import download
+from regdna.sources.http import download, get_json
 from regdna.step import InputError
 
 CONTENT = gzip.compress(bytes(range(256)) * 4000, mtime=0) + b"x" * 200_000
@@ -102,6 +102,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_absent(self, n):
         self.send_error(404)
+
+    def say(self, status, body, **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_object(self, n):
+        self.say(200, b'{"a": [1]}')
+
+    def do_nothing_found(self, n):
+        self.say(404, b'{"total": 0}')
+
+    def do_busy_object(self, n):
+        self.say(*((429, b"{}") if n == 1 else (503, b"<html>") if n == 2 else (200, b'{"a": [1]}')), Retry_After="1" if n == 1 else "")
+
+    def do_cut_object(self, n):
+        self.whole(b'{"a": [1]}', send=4 if n == 1 else None)
+
+    def do_list(self, n):
+        self.say(200, b"[1]")
 
     def do_stalls(self, n):
         if n == 1:
@@ -246,6 +269,42 @@ def test_the_pace_of_a_host_is_kept(server, tmp_path, monkeypatch):
         get(server, "good", part=tmp_path / f"{at}.part")
     moments = [moment for moment, *_ in server.asked["/good"]]
     assert min(later - earlier for earlier, later in zip(moments, moments[1:], strict=False)) > 0.15
+
+
+class TestJson:
+    """An object, its status, and nothing that only looks like one."""
+
+    @pytest.mark.parametrize(("path", "found"), [("object", (200, {"a": [1]})), ("nothing-found", (404, {"total": 0}))])
+    def test_an_object_comes_with_its_status(self, server, tmp_path, path, found):
+        assert get_json(f"{server.address}/{path}", tmp_path) == found
+        assert server.requests_for(f"/{path}") == 1
+
+    def test_a_busy_server_is_asked_again_when_it_wants(self, server, tmp_path):
+        assert get_json(f"{server.address}/busy-object", tmp_path, first_wait=0.01) == (200, {"a": [1]})
+        first, second, _ = (moment for moment, *_ in server.asked["/busy-object"])
+        assert second - first >= 0.95
+
+    def test_a_cut_answer_is_no_object(self, server, tmp_path):
+        assert get_json(f"{server.address}/cut-object", tmp_path, first_wait=0.01) == (200, {"a": [1]})
+        assert server.requests_for("/cut-object") == 2
+
+    @pytest.mark.parametrize(
+        ("path", "said"),
+        [("page", "HTML page instead of JSON; a proxy"), ("absent", "absent: the server answered 404"), ("list", "not a JSON object"),
+         ("never-ends", r"never-ends: .* \(2 attempts\); try again later")],
+    )  # fmt: skip
+    def test_anything_else_is_said(self, server, tmp_path, monkeypatch, path, said):
+        monkeypatch.setattr(fetcher, "ATTEMPTS", 2)
+        with pytest.raises(InputError, match=said):
+            get_json(f"{server.address}/{path}", tmp_path, first_wait=0.01)
+        assert server.requests_for(f"/{path}") == (2 if path == "never-ends" else 1)
+
+    def test_it_keeps_the_pace_of_a_host(self, server, tmp_path, monkeypatch):
+        monkeypatch.setitem(fetcher.PACE, "127.0.0.1", 5.0)
+        for _ in range(3):
+            get_json(f"{server.address}/object", tmp_path)
+        moments = [moment for moment, *_ in server.asked["/object"]]
+        assert min(later - earlier for earlier, later in zip(moments, moments[1:], strict=False)) > 0.15
 
 
 class TestBring:

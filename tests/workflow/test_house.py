@@ -12,7 +12,7 @@ SCRIPTS = ROOT / "workflow_scripts"
 LIBRARY = SCRIPTS / "regdna"
 # Lowest first; a module imports only from names before its own. A package stands for all in it, in any order.
 FLOORS = [
-    "store", "step", "provenance", "manifest", "study", "ledger",
+    "store", "step", "provenance", "manifest", "study", "plan", "ledger",
     "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "targets", "negatives", "homology", "splits",
     "haplotypes", "tokenisers", "metrics", "sources",
     "models",
@@ -21,8 +21,8 @@ FLOORS = [
     "plots", "tracks", "page",
 ]  # fmt: skip
 TARGETS = {"all", "sources", "windows", "train", "variants", "evaluate", "report"}
-# A step that no script is named after, and the script that no rule runs.
-LONE_SCRIPTS = {"resume.py"}
+# Scripts that no rule runs.
+LONE_SCRIPTS = {"resolve.py", "resume.py"}
 
 
 def imports(path: Path) -> set[str]:

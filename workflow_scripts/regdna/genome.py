@@ -1,73 +1,199 @@
-"""An assembly, or a part of it, as one memory-mapped array of codes."""
+"""An assembly, or a part of it, as one memory-mapped array of codes and the bits of its repeats."""
 
-import gzip
 import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
+from isal import igzip, isal_zlib
 
 from regdna.alphabet import N, encode
 from regdna.arrays import read_array
 from regdna.step import InputError
 
 IUPAC = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv-*."
+SPACE = b"\n\r\t "
 RECORD = re.compile(r"^(?P<chrom>[^\s:]+)(?::(?P<first>\d+)-(?P<last>\d+))?$")
+CHUNK = 1 << 24
+_LOWER = np.zeros(256, bool)
+_LOWER[ord("a") : ord("z") + 1] = True
 
 
-def index_fasta(fasta: Path, lengths: dict[str, int]) -> tuple[np.ndarray, pd.DataFrame]:
-    """Read a FASTA file (plain or gzipped) into codes and an index.
+class ArrayFile:
+    """An .npy file of uint8 that grows: its length is written when it is closed.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path):
+        self.length = 0
+        self._file = open(path, "wb")  # noqa: SIM115 - closed by close()
+        self._header = self._write_header()
+
+    def _write_header(self) -> int:
+        # numpy pads headers so that the first axis can grow in place.
+        np.lib.format.write_array_header_1_0(self._file, {"descr": "|u1", "fortran_order": False, "shape": (self.length,)})
+        return self._file.tell()
+
+    def append(self, values: np.ndarray) -> None:
+        """Add uint8 values at the end."""
+        self._file.write(np.ascontiguousarray(values, np.uint8).data)
+        self.length += len(values)
+
+    def close(self) -> None:
+        """Write the length; the file is then an ordinary .npy file."""
+        self._file.seek(0)
+        if self._write_header() != self._header:
+            raise OSError(f"{self._file.name}: the header has grown over the data")
+        self._file.close()
+
+
+@dataclass
+class _Record:
+    """A record that is being read: where it lies, and how much of it was seen."""
+
+    name: str
+    chrom: str
+    start: int
+    expected: int
+    offset: int
+    length: int = 0
+
+
+def index_fasta(fasta: list[Path], assembly: str, lengths: dict[str, int], codes: Path, mask: Path) -> pd.DataFrame:
+    """Read FASTA files (plain or gzipped) into codes and an index, a piece at a time.
 
     A record named ``chr22:20000001-21000000`` (1-based, inclusive, as samtools writes) is that part of the chromosome;
     other records are whole chromosomes. Records that the assembly does not list (chrM, patches) are left out.
 
     Args:
-        fasta: the file.
+        fasta: the files.
+        assembly: its name, for the index.
         lengths: length of each chromosome of the assembly in bp.
+        codes: .npy to write: uint8 (total,), the kept records one after the other, each filled with N to a multiple of 8.
+        mask: .npy to write: bits, uint8 (total / 8,), first base in the highest bit, 1 where a base is in lower case
+            (a repeat, in assemblies from UCSC).
 
     Returns:
-        codes, uint8 (total,), the kept records one after the other; and a table with chrom, start (0-based coordinate
-        of the record's first base), length and offset (where it begins in the codes).
+        a table with assembly, chrom, start (0-based coordinate of the record's first base), length, offset (where it begins
+        in the codes) and masked (bases in lower case).
 
     Raises:
-        InputError: no record is kept, a record repeats, or its length does not fit the assembly.
+        InputError: no record is kept, a record repeats, its length does not fit the assembly, or a file is cut short.
     """
-    opener = gzip.open if fasta.suffix == ".gz" else open
-    parts: list[np.ndarray] = []
     rows: list[dict] = []
-    with opener(fasta, "rb") as handle:
-        text = handle.read()
-    if not text.startswith(b">"):
-        raise InputError(f"{fasta}: does not begin with '>'; give a FASTA file")
-    offset = 0
-    for record in text[1:].split(b"\n>"):
-        title, _, body = record.partition(b"\n")
-        name = title.decode().split()[0] if title.strip() else ""
-        match = RECORD.match(name)
-        if match is None or match["chrom"] not in lengths:
+    files = ArrayFile(codes), ArrayFile(mask)
+    try:
+        for path in fasta:
+            for record, masked in _records(path, lengths, *files):
+                if any(row["chrom"] == record.chrom for row in rows):
+                    raise InputError(f"{path}: two records of {record.chrom}; keep one")
+                rows.append(
+                    {
+                        "assembly": assembly, "chrom": record.chrom, "start": record.start, "length": record.length,
+                        "offset": record.offset, "masked": masked,
+                    }
+                )  # fmt: skip
+    finally:
+        for file in files:
+            file.close()
+    if not rows:
+        raise InputError(f"{', '.join(map(str, fasta))}: no record is a chromosome of {assembly}; names must look like {next(iter(lengths))}")
+    return pd.DataFrame(rows)
+
+
+def _records(path: Path, lengths: dict[str, int], codes: ArrayFile, mask: ArrayFile) -> Iterator[tuple[_Record, int]]:
+    """Write the kept records of one file; gives each with its number of masked bases."""
+    record, masked, rest = None, 0, np.empty(0, bool)
+
+    def finish() -> tuple[_Record, int]:
+        if record.length != record.expected:
+            raise InputError(
+                f"{path}: record {record.name} holds {record.length:,} bases, but should hold {record.expected:,} in this assembly; "
+                "is it another assembly, or cut short?"
+            )
+        fill = -codes.length % 8
+        codes.append(np.full(fill, N, np.uint8))
+        mask.append(np.packbits(np.r_[rest, np.zeros(fill, bool)]))
+        return record, masked
+
+    for title, letters in _pieces(path):
+        if title is not None:
+            if record is not None:
+                yield finish()
+            record, masked, rest = _begin(path, title, lengths, codes.length), 0, np.empty(0, bool)
+        if record is None or not letters:
             continue
-        letters = body.translate(None, b"\n\r\t ")
         odd = letters.translate(None, IUPAC)
         if odd:
-            raise InputError(f"{fasta}: record {name} holds {odd[:1].decode('latin-1')!r}, which is no base; give a FASTA file of DNA")
-        codes = encode(letters)
-        start = int(match["first"]) - 1 if match["first"] else 0
-        if start < 0:
-            raise InputError(f"{fasta}: record {name} begins at 0; name it as samtools does, from 1")
-        last = int(match["last"]) if match["last"] else lengths[match["chrom"]]
-        if len(codes) != last - start or last > lengths[match["chrom"]]:
             raise InputError(
-                f"{fasta}: record {name} holds {len(codes):,} bases, but {match['chrom']} of this assembly has "
-                f"{lengths[match['chrom']]:,} and the record should hold {last - start:,}; is it another assembly?"
+                f"{path}: record {record.name} holds {odd[:1].decode('latin-1')!r}, which is no base; give a FASTA file of DNA"
             )
-        if any(row["chrom"] == match["chrom"] for row in rows):
-            raise InputError(f"{fasta}: two records of {match['chrom']}; keep one")
-        rows.append({"chrom": match["chrom"], "start": start, "length": len(codes), "offset": offset})
-        parts.append(codes)
-        offset += len(codes)
-    if not rows:
-        raise InputError(f"{fasta}: no record is a chromosome of this assembly; names must look like chr1")
-    return np.concatenate(parts), pd.DataFrame(rows)
+        if record.length + len(letters) > record.expected:
+            raise InputError(
+                f"{path}: record {record.name} holds more than the {record.expected:,} bases that it should in this assembly; "
+                "is it another assembly?"
+            )
+        codes.append(encode(letters))
+        record.length += len(letters)
+        lower = np.r_[rest, _LOWER[np.frombuffer(letters, np.uint8)]]
+        masked += int(lower[len(rest) :].sum())
+        whole = len(lower) // 8 * 8
+        mask.append(np.packbits(lower[:whole]))
+        rest = lower[whole:]
+    if record is not None:
+        yield finish()
+
+
+def _begin(path: Path, title: bytes, lengths: dict[str, int], offset: int) -> _Record | None:
+    """The record that a title line opens; None if the assembly does not list it."""
+    name = title.decode(errors="replace").split()[0] if title.strip() else ""
+    match = RECORD.match(name)
+    if match is None or match["chrom"] not in lengths:
+        return None
+    start = int(match["first"]) - 1 if match["first"] else 0
+    last = int(match["last"]) if match["last"] else lengths[match["chrom"]]
+    if start < 0:
+        raise InputError(f"{path}: record {name} begins at 0; name it as samtools does, from 1")
+    if not start < last <= lengths[match["chrom"]]:
+        raise InputError(
+            f"{path}: record {name} lies outside {match['chrom']} of this assembly ({lengths[match['chrom']]:,} bp); is it another assembly?"
+        )
+    return _Record(name, match["chrom"], start, last - start, offset)
+
+
+def _pieces(path: Path) -> Iterator[tuple[bytes | None, bytes]]:
+    """A FASTA file as (title or None, letters): a title opens a record, letters that follow belong to the last one."""
+    opener: Callable[..., BinaryIO] = igzip.open if path.suffix == ".gz" else open
+    pending = b""
+    with opener(path, "rb") as handle:
+        try:
+            if handle.read(1) != b">":
+                raise InputError(f"{path}: does not begin with '>'; give a FASTA file")
+            pending = b"\n>"
+            while block := handle.read(CHUNK):
+                pending += block
+                # What follows the last line break may be half a line, or half a title.
+                cut = pending.rfind(b"\n")
+                yield from _split(pending[:cut])
+                pending = pending[cut:]
+        except (EOFError, isal_zlib.error, OSError) as error:
+            raise InputError(f"{path}: cut short or no gzip file ({error}); fetch it again") from None
+    yield from _split(pending)
+
+
+def _split(text: bytes) -> Iterator[tuple[bytes | None, bytes]]:
+    """Whole lines as titles and letters; ``text`` begins with a line break or within a record."""
+    first, *others = text.split(b"\n>")
+    if first:
+        yield None, first.translate(None, SPACE)
+    for one in others:
+        title, _, body = one.partition(b"\n")
+        yield title, body.translate(None, SPACE)
 
 
 class Genome:
@@ -75,12 +201,16 @@ class Genome:
 
     Args:
         codes: .npy of uint8 codes; memory-mapped.
-        index: .tsv with chrom, start, length, offset.
+        index: .tsv with assembly, chrom, start, length, offset, masked.
+        mask: .npy of bits, 1 where a base is masked as a repeat; memory-mapped. None, or a sequence without a lower-case
+            base: what is repeated is not known, and ``mask`` is None.
     """
 
-    def __init__(self, codes: Path, index: Path):
+    def __init__(self, codes: Path, index: Path, mask: Path | None = None):
         self.codes = read_array(codes, "r")
         self.index = pd.read_csv(index, sep="\t").set_index("chrom")
+        self.assembly = str(self.index["assembly"].iloc[0])
+        self.mask = read_array(mask, "r") if mask is not None and self.index["masked"].any() else None
 
     def __contains__(self, chrom: str) -> bool:
         return chrom in self.index.index
@@ -102,11 +232,14 @@ class Genome:
         out[at : at + len(inner)] = inner
         return out
 
-    def windows(self, chrom: np.ndarray, start: np.ndarray, length: int) -> np.ndarray:
-        """Codes of equally long windows, uint8 (n, length); start is 0-based; all must lie within what is held.
+    def windows(self, chrom: np.ndarray, start: np.ndarray, length: int, pad: bool = False) -> np.ndarray:
+        """Codes of equally long windows, uint8 (n, length); start is 0-based.
+
+        Args:
+            pad: whether bases beyond what is held are N.
 
         Raises:
-            IndexError: a window reaches beyond what is held.
+            IndexError: a window reaches beyond what is held, and ``pad`` is False.
         """
         out = np.empty((len(start), length), np.uint8)
         view = np.lib.stride_tricks.sliding_window_view(self.codes, length)
@@ -114,7 +247,11 @@ class Genome:
             rows = np.flatnonzero(np.asarray(chrom) == name)
             first, last = self.bounds(name)
             starts = np.asarray(start)[rows]
-            if starts.min() < first or starts.max() + length > last:
-                raise IndexError(f"{name}: a window lies outside {first}-{last}")
+            outside = (starts < first) | (starts + length > last)
+            if outside.any():
+                if not pad:
+                    raise IndexError(f"{name}: a window lies outside {first}-{last}")
+                out[rows[outside]] = [self.fetch(name, at, at + length) for at in starts[outside].tolist()]
+                rows, starts = rows[~outside], starts[~outside]
             out[rows] = view[starts - first + int(self.index.loc[name].offset)]
         return out

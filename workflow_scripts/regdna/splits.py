@@ -1,26 +1,69 @@
 """Splits: which windows train, choose and test, and a certificate that says what the parts share."""
 
 import hashlib
+import re
 
 import numpy as np
 import pandas as pd
 
-from regdna.alphabet import N, reverse_complement
-from regdna.step import InputError
+from regdna.step import InputError, log
 
 PARTS = ("train", "validation", "test")
-K = 21
-SIMILAR = 0.30  # share of a window's 21-mers found in training from which it counts as homologous
+SIMILAR = 0.30  # share of a window's informative 21-mers found in training from which it counts as homologous
+EXAMPLES = 5
+REGION = re.compile(r"^(?P<chrom>[^\s:]+):(?P<first>[\d,]+)-(?P<last>[\d,]+)$")
+BATCH = 1 << 20
 
 
-def by_chromosomes(windows: pd.DataFrame, test: list[str], validation: list[str]) -> np.ndarray:
-    """Split by whole chromosomes, object (n,) of part names; chromosomes not listed train."""
-    chrom = windows["chrom"].to_numpy()
-    return np.select([np.isin(chrom, test), np.isin(chrom, validation)], ["test", "validation"], "train").astype(object)
+def by_regions(windows: pd.DataFrame, test: list[str], validation: list[str], unused: list[str] = ()) -> np.ndarray:
+    """Split by chromosomes and regions, object (n,) of part names; what is not listed trains.
+
+    A window belongs where its central base lies, (start + end) // 2 with start and end 0-based and half-open, which of a window
+    centred on a bin is the bin's central base.
+
+    Args:
+        windows: chrom, start, end.
+        test, validation: chromosomes ('chr8') or regions as UCSC writes them, 1-based and inclusive, with or without commas
+            ('chr7:30,508,751-35,296,850').
+        unused: the same, for windows of no part.
+
+    Raises:
+        InputError: a region that cannot be read, is reversed or lies on a chromosome without windows; regions of two parts that overlap.
+    """
+    chrom, names = pd.factorize(windows["chrom"])
+    listed = [
+        (part, *_place(text, part, names))
+        for part, texts in zip(("test", "validation", "unused"), (test, validation, unused), strict=True)
+        for text in texts
+    ]
+    for i, (part, text, name, first, last) in enumerate(listed):
+        for other, other_text, other_name, other_first, other_last in listed[:i]:
+            if part != other and name == other_name and first < other_last and other_first < last:
+                raise InputError(f"split.{part}: {text} overlaps {other_text} of {other}; keep each place in one part")
+    middle = ((windows["start"] + windows["end"]) // 2).to_numpy()
+    out = np.full(len(windows), "train", object)
+    for part, _, name, first, last in listed:
+        out[(chrom == names.get_indexer([name])[0]) & (middle >= first) & (middle < last) & np.isin(name, names)] = part
+    return out
+
+
+def _place(text: str, part: str, names: pd.Index) -> tuple[str, str, float, float]:
+    """A chromosome or region as text, chromosome, first and past-the-last base (0-based)."""
+    if text in names or ":" not in text:
+        return text, text, -np.inf, np.inf
+    match = REGION.match(text)
+    if match is None:
+        raise InputError(f"split.{part}: {text!r} is no region; write it as chr7:30,508,751-35,296,850")
+    first, last = int(match["first"].replace(",", "")), int(match["last"].replace(",", ""))
+    if not 1 <= first <= last:
+        raise InputError(f"split.{part}: {text} does not run from a first base, from 1, to a last; turn it round")
+    if match["chrom"] not in names:
+        raise InputError(f"split.{part}: {text}: no window lies on {match['chrom']}; name a chromosome of the dataset")
+    return text, match["chrom"], first - 1, last
 
 
 def by_blocks(windows: pd.DataFrame, block: int, test: int, validation: int, seed: int) -> np.ndarray:
-    """Split by stretches of ``block`` bp, drawn at random; a window belongs where its centre lies.
+    """Split by stretches of ``block`` bp, drawn at random, object (n,) of part names; a window belongs where its centre lies.
 
     Args:
         windows: chrom, start, end (0-based, half-open).
@@ -31,18 +74,71 @@ def by_blocks(windows: pd.DataFrame, block: int, test: int, validation: int, see
     Raises:
         InputError: fewer stretches than asked for, or none left to train.
     """
-    middle = (windows["start"] + windows["end"]) // 2
-    name = (windows["chrom"] + ":" + (middle // block).astype(str)).to_numpy()
-    blocks = pd.unique(name)
+    chrom, _ = pd.factorize(windows["chrom"])
+    middle = ((windows["start"] + windows["end"]) // 2).to_numpy()
+    number = middle // block
+    name, blocks = pd.factorize(chrom * (np.ptp(number) + 1) + number - number.min())
     if len(blocks) <= test + validation:
         raise InputError(
             f"split: {len(blocks)} blocks of {block:,} bp hold windows, {test} + {validation} are set aside; none is left to train"
         )
     drawn = np.random.default_rng(seed).permutation(len(blocks))
-    part = dict.fromkeys(blocks, "train")
-    part.update({blocks[i]: "test" for i in drawn[:test]})
-    part.update({blocks[i]: "validation" for i in drawn[test : test + validation]})
-    return np.array([part[one] for one in name], object)
+    part = np.full(len(blocks), "train", object)
+    part[drawn[:test]], part[drawn[test : test + validation]] = "test", "validation"
+    return part[name]
+
+
+def by_clusters(cluster: np.ndarray, test: float, validation: float, seed: int) -> np.ndarray:
+    """Split by whole clusters, drawn at random, object (n,) of part names.
+
+    A part takes clusters until it holds its share of the windows, so it has at most one cluster too many; a cluster
+    larger than that share is passed over and trains.
+
+    Args:
+        cluster: cluster of every window, int64 (n,), from 0.
+        test, validation: share of the windows in each part, 0 to 1.
+        seed: of the draw.
+
+    Raises:
+        InputError: the shares leave nothing to train, or no cluster is small enough for a part.
+    """
+    if not (0 < test and 0 < validation and test + validation < 1):
+        raise InputError(f"split: shares of {test} for test and {validation} for validation; both above 0, and less than 1 together")
+    size = np.bincount(cluster)
+    part = np.full(len(size), "train", object)
+    drawn = np.random.default_rng(seed).permutation(len(size))
+    for name, share in (("test", test), ("validation", validation)):
+        wanted = share * len(cluster)
+        fits = drawn[(part[drawn] == "train") & (size[drawn] <= wanted)]
+        part[fits[np.cumsum(size[fits]) - size[fits] < wanted]] = name
+        got = int(size[part == name].sum())
+        if not got:
+            raise InputError(
+                f"split.{name}: every homology cluster holds more than {share:.0%} of the windows; raise the threshold or the share"
+            )
+        if got < wanted:
+            log.warning(
+                "split: %s got %.1f %% of the windows, not %.1f %%: the other clusters are too large",
+                name,
+                100 * got / len(cluster),
+                100 * share,
+            )
+    return part[cluster]
+
+
+def as_given(candidates: pd.DataFrame) -> np.ndarray:
+    """The parts that come with the data (column ``part``), object (n,).
+
+    Raises:
+        InputError: there is no such column, or a row names no part.
+    """
+    if "part" not in candidates:
+        raise InputError("split.rule: given, but the data say no part; name its column in sequences.columns.part, or choose another rule")
+    part = candidates["part"].to_numpy(object)
+    wrong = np.flatnonzero(~np.isin(part.astype(str), (*PARTS, "unused")))
+    if len(wrong):
+        raise InputError(f"{place_of(candidates, wrong[0])}: part {part[wrong[0]]!r}; one of {', '.join(PARTS)} or unused is needed")
+    return part
 
 
 def open_gap(windows: pd.DataFrame, split: np.ndarray, gap: int) -> np.ndarray:
@@ -51,108 +147,150 @@ def open_gap(windows: pd.DataFrame, split: np.ndarray, gap: int) -> np.ndarray:
     Test windows are kept before validation windows, and those before training windows.
     """
     out = split.copy()
-    start, end = windows["start"].to_numpy(), windows["end"].to_numpy()
-    for rows in windows.groupby("chrom", observed=True).indices.values():
-        for at, part in enumerate(("validation", "train")):
-            kept = rows[np.isin(out[rows], ("test", "validation")[: at + 1])]
-            mine = rows[out[rows] == part]
-            out[mine[_near(start, end, mine, kept, gap)]] = "gap"
+    start, end, _ = line_up(windows, gap)
+    for at, part in enumerate(("validation", "train")):
+        kept = np.flatnonzero(np.isin(out, ("test", "validation")[: at + 1]))
+        mine = np.flatnonzero(out == part)
+        _, reach, _ = _before(start, end, mine, kept, gap)
+        out[mine[reach + gap > start[mine]]] = "gap"
     return out
 
 
-def _near(start: np.ndarray, end: np.ndarray, mine: np.ndarray, others: np.ndarray, gap: int) -> np.ndarray:
-    """Whether each of ``mine`` overlaps or lies within ``gap`` bp of one of ``others`` (all on one chromosome)."""
-    if not len(others) or not len(mine):
-        return np.zeros(len(mine), bool)
+def line_up(windows: pd.DataFrame, apart: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Start and end of every window on one axis, and the number of its chromosome, int64 (n,) each.
+
+    Args:
+        windows: chrom, start, end (0-based, half-open).
+        apart: bp from the last window of a chromosome to the first of the next.
+    """
+    chrom, names = pd.factorize(windows["chrom"])
+    start, end = windows["start"].to_numpy(np.int64), windows["end"].to_numpy(np.int64)
+    low, high = np.full(len(names), np.iinfo(np.int64).max), np.full(len(names), np.iinfo(np.int64).min)
+    np.minimum.at(low, chrom, start)
+    np.maximum.at(high, chrom, end)
+    shift = (np.r_[0, np.cumsum(high - low + apart)[:-1]] - low)[chrom]
+    return start + shift, end + shift, chrom
+
+
+def _before(
+    start: np.ndarray, end: np.ndarray, mine: np.ndarray, others: np.ndarray, gap: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each of ``mine``, of the ``others`` that begin less than ``gap`` bp after its end: whether there are, their farthest end, one of them."""
     order = others[np.argsort(start[others], kind="stable")]
+    if not len(order):
+        return np.zeros(len(mine), bool), np.full(len(mine), np.iinfo(np.int64).min // 2), np.zeros(len(mine), np.int64)
     reach = np.maximum.accumulate(end[order])
-    before = np.searchsorted(start[order], end[mine] + gap, side="left")
-    return (before > 0) & (reach[np.maximum(before - 1, 0)] + gap > start[mine])
+    last = np.searchsorted(start[order], end[mine] + gap, side="left") - 1
+    some = last >= 0
+    last = np.maximum(last, 0)
+    return some, np.where(some, reach[last], np.iinfo(np.int64).min // 2), order[last]
+
+
+def _separation(windows: pd.DataFrame) -> tuple[int | None, int]:
+    """Smallest distance in bp between windows of different parts (None: never on one chromosome); windows that overlap one."""
+    start, end, chrom = line_up(windows)
+    split = windows["split"].to_numpy()
+    smallest, overlaps = None, 0
+    for part in PARTS:
+        mine = np.flatnonzero(split == part)
+        others = np.flatnonzero(np.isin(split, [name for name in PARTS if name != part]))
+        some, reach, one = _before(start, end, mine, others)
+        distance = start[mine] - reach
+        overlaps += int((some & (distance < 0)).sum())
+        distance = distance[some & (distance >= 0) & (chrom[one] == chrom[mine])]
+        if len(distance):
+            smallest = int(min(distance.min(), smallest if smallest is not None else distance.min()))
+    return smallest, overlaps
 
 
 def digest(windows: pd.DataFrame) -> str:
     """sha256 (16 hex digits) of every window's place and part; results that carry different ones are not comparable."""
-    columns = [windows[name].astype(str) for name in ("chrom", "start", "end", "split")]
-    text = "\n".join("\t".join(row) for row in zip(*columns, strict=True))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    sha = hashlib.sha256(str(len(windows)).encode())
+    for name in ("chrom", "split"):
+        code, texts = pd.factorize(windows[name])
+        sha.update(code.astype("<i4").data)
+        for first in range(0, len(texts), BATCH):
+            sha.update("\n".join([*map(str, texts[first : first + BATCH]), ""]).encode())
+    for name in ("start", "end"):
+        sha.update(windows[name].to_numpy("<i8").data)
+    return sha.hexdigest()[:16]
 
 
-def kmers(codes: np.ndarray, k: int = K) -> np.ndarray:
-    """Canonical k-mers (the smaller of both strands) as int64 (n, L - k + 1); -1 where one holds N. k is at most 31."""
-
-    def words(sequence: np.ndarray) -> np.ndarray:
-        out = np.zeros((len(sequence), sequence.shape[1] - k + 1), np.int64)
-        for i in range(k):
-            out = out * 4 + np.minimum(sequence[:, i : i + out.shape[1]], 3)
-        return out
-
-    forward, backward = words(codes), words(reverse_complement(codes))[:, ::-1]
-    unknown = np.lib.stride_tricks.sliding_window_view(codes == N, k, axis=1).any(-1)
-    return np.where(unknown, -1, np.minimum(forward, backward))
+def place_of(windows: pd.DataFrame, row: int) -> str:
+    """A window in words: file and row where it came from one, else chrom:start-end, 1-based and inclusive as UCSC writes it."""
+    one = windows.iloc[row]
+    if "file" in windows and "row" in windows:
+        return f"{one['file']}:{one['row']}"
+    return f"{one['chrom']}:{one['start'] + 1}-{one['end']}"
 
 
-def certificate(windows: pd.DataFrame, sequences: np.ndarray, rule: dict) -> dict:
+def alike(windows: pd.DataFrame, part: str, own: np.ndarray, other: np.ndarray) -> tuple[int, list[list[str]]]:
+    """How many windows of a part have the sequence of a training window, and up to five examples: the window and that one.
+
+    Args:
+        own: fingerprint of every window, uint64 (n,); 0 is like no other.
+        other: fingerprints to look for in training, of the windows themselves or of their reverse complements.
+    """
+    split = windows["split"].to_numpy()
+    train, rows = np.flatnonzero(split == "train"), np.flatnonzero((split == part) & (other != 0))
+    order = train[np.argsort(own[train], kind="stable")]
+    at = np.minimum(np.searchsorted(own[order], other[rows]), len(order) - 1)
+    same = own[order[at]] == other[rows]
+    pairs = list(zip(rows[same][:EXAMPLES], order[at[same]][:EXAMPLES], strict=True))
+    return int(same.sum()), [[place_of(windows, mine), place_of(windows, theirs)] for mine, theirs in pairs]
+
+
+def certificate(
+    windows: pd.DataFrame, rule: dict, shares: dict[str, np.ndarray], prints: tuple[np.ndarray, np.ndarray], about: dict
+) -> dict:
     """What the parts share, with a verdict and a digest.
 
     Args:
-        windows: chrom, start, end, split, in order.
-        sequences: their codes, uint8 (n, L).
+        windows: chrom, start, end, split, in order; file and row where they have them.
         rule: how the split was made, as the study says it.
+        shares: for validation and test, the share of each of its windows' informative words that occur in training; NaN
+            for a window without words.
+        prints: fingerprint of every window's sequence, and of its reverse complement, uint64 (n,) each.
+        about: what else it shall say: informative_words, clusters, sequence_digest.
 
     Returns:
-        counts; overlapping windows of different parts; identical sequences (either strand) between training and the
-        rest; windows that share at least 30 % of their 21-mers with training, and the curve over that share; a verdict:
-        ``leak`` (windows of different parts overlap or are closer than the gap), ``similar`` (identical or homologous
-        sequence, reported but not failed) or ``clean``.
+        ``about``; rule; counts; overlapping windows of different parts; for validation and test, windows with a sequence
+        of training (either strand) and examples of them, windows that share at least 30 % of their informative 21-mers
+        with training, the curve over that share, and windows without any; a verdict: ``leak`` (windows of different parts
+        overlap or are closer than the gap), ``known`` (the same, in a published split that says so), ``similar`` (identical
+        or homologous sequence, or any of that in parts that came with the data; reported but not failed) or ``clean``.
     """
-    split = windows["split"].to_numpy()
-    train = np.flatnonzero(split == "train")
-    known = np.unique(kmers(sequences[train]))
-    known = known[known >= 0]
-    forward = {row.tobytes() for row in sequences[train]}
-    backward = {row.tobytes() for row in reverse_complement(sequences[train])}
     parts = {}
     for part in PARTS[1:]:
-        rows = np.flatnonzero(split == part)
-        words = kmers(sequences[rows])
-        share = np.isin(words, known).sum(1) / np.maximum((words >= 0).sum(1), 1)
+        (identical, examples), (reverse, reverse_examples) = (alike(windows, part, prints[0], other) for other in prints)
+        if identical or reverse:
+            log.warning("split: %d windows of %s are also in training, %d more as reverse complements, such as %s",
+                        identical, part, reverse, "; ".join(" = ".join(pair) for pair in examples + reverse_examples))  # fmt: skip
+        share = np.nan_to_num(shares[part])
         parts[part] = {
-            "identical": sum(row.tobytes() in forward for row in sequences[rows]),
-            "reverse_complement": sum(row.tobytes() in backward for row in sequences[rows]),
+            "identical": identical,
+            "reverse_complement": reverse,
             "similar": int((share >= SIMILAR).sum()),
             "similar_by_share": {f"{tenth / 10}": int((share >= tenth / 10).sum()) for tenth in range(1, 11)},
+            "without_words": int(np.isnan(shares[part]).sum()),
+            "examples": {"identical": examples, "reverse_complement": reverse_examples},
         }
     apart, overlaps = _separation(windows)
-    gap = int(rule.get("gap", 0))
-    leak = overlaps > 0 or (apart is not None and apart < gap)
-    alike = any(one["identical"] or one["reverse_complement"] or one["similar"] for one in parts.values())
+    touching = overlaps > 0 or (apart is not None and apart < int(rule.get("gap", 0)))
+    shared = touching or any(one["identical"] or one["reverse_complement"] or one["similar"] for one in parts.values())
+    if touching and rule["rule"] != "given":
+        verdict = "known" if rule.get("known") else "leak"
+    else:
+        verdict = "similar" if shared else "clean"
     return {
+        **about,
         "rule": rule,
         "counts": {name: int(count) for name, count in sorted(windows["split"].value_counts().items())},
         "smallest_distance_bp": apart,
         "overlapping_windows": overlaps,
         "shared_with_training": parts,
-        "similar_means": f"at least {SIMILAR:.0%} of a window's {K}-mers, on either strand, occur in training windows",
-        "verdict": "leak" if leak else "similar" if alike else "clean",
+        "similar_means": f"at least {SIMILAR:.0%} of a window's informative 21-mers, on either strand, occur in training windows",
+        "verdict": verdict,
+        "known": rule.get("known") if verdict == "known" else None,
         "digest": digest(windows),
-        "sequence_digest": hashlib.sha256(sequences.tobytes()).hexdigest()[:16],
     }
-
-
-def _separation(windows: pd.DataFrame) -> tuple[int | None, int]:
-    """Smallest distance in bp between windows of different parts (None: never on one chromosome); windows that overlap one."""
-    used = windows[windows["split"].isin(PARTS)].sort_values(["chrom", "start"], kind="stable")
-    smallest, overlaps = None, 0
-    for _, rows in used.groupby("chrom", observed=True):
-        for part in PARTS:
-            mine, others = rows[rows["split"] == part], rows[rows["split"] != part]
-            if not len(mine) or not len(others):
-                continue
-            reach = np.maximum.accumulate(others["end"].to_numpy())
-            before = np.searchsorted(others["start"].to_numpy(), mine["end"].to_numpy(), side="left")
-            overlaps += int(((before > 0) & (reach[np.maximum(before - 1, 0)] > mine["start"].to_numpy())).sum())
-            previous = mine["start"].to_numpy() - reach[np.maximum(before - 1, 0)]
-            distance = previous[(before > 0) & (previous >= 0)]
-            if len(distance):
-                smallest = int(min(distance.min(), smallest if smallest is not None else distance.min()))
-    return smallest, overlaps

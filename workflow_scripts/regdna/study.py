@@ -74,12 +74,45 @@ def _numbers(value: object, default: object) -> list:
     return [type(default)(value)]
 
 
+def references(entry: dict) -> list[tuple[str, str]]:
+    """Every ``source/file`` that a dataset names, with the key that names it."""
+    sequences, windows = entry.get("sequences", {}), entry.get("windows", {})
+    found = [(f"sequences.files.{at}.file", one["file"]) for at, one in enumerate(sequences.get("files", []))]
+    found += [(f"sequences.{key}", sequences[key]) for key in ("positions", "names") if key in sequences]
+    found += [(key, entry[key]) for key in ("tss", "repeats") if key in entry]
+    found += [("windows.centres", windows["centres"])] if "centres" in windows else []
+    found += [(f"windows.exclude.{at}", path) for at, path in enumerate(windows.get("exclude", []))]
+    for target, one in entry.get("targets", {}).items():
+        found += [(f"targets.{target}.{key}", one[key]) for key in ("intervals", "signal") if key in one]
+    return found + [(f"variants.{variants}", path) for variants, path in entry["variants"].items()]
+
+
+def apply_preset(split: dict, presets: dict, key: str) -> dict:
+    """A split with its published preset's rule in place of the preset's name.
+
+    Args:
+        split: as the study says it.
+        presets: content of ``resources/splits.yaml``.
+
+    Raises:
+        InputError: no such preset, or both a preset and a rule.
+    """
+    if "preset" not in split:
+        return split
+    name = split["preset"]
+    if name not in presets:
+        raise InputError(f"{key}.preset: {name!r} is not in resources/splits.yaml{nearest(name, presets)}")
+    if "rule" in split or "test" in split or "validation" in split:
+        raise InputError(f"{key}: give either 'preset' or 'rule', 'test' and 'validation'")
+    return {**split, **presets[name]}
+
+
 def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: pd.DataFrame, name: str) -> None:
     """Checks that need more than one key or more than one file.
 
     Args:
         study: a validated study.
-        sources: content of ``resources/sources.yaml``.
+        sources: every source, completed.
         assemblies: assembly, chrom, length.
         loci: locus, assembly, chrom, start, end; indexed by locus.
         name: file to name in messages.
@@ -89,11 +122,16 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
     """
     for dataset, entry in study["datasets"].items():
         key = f"{name}: datasets.{dataset}"
+        known = assemblies["assembly"].unique()
+        if entry["assembly"] and entry["assembly"] not in known:
+            raise InputError(f"{key}.assembly: {entry['assembly']!r} is not in resources/assemblies.tsv{nearest(entry['assembly'], known)}")
         lengths = assemblies[assemblies["assembly"] == entry["assembly"]].set_index("chrom")["length"]
-        if ("sites" in entry) == ("genome" in entry):
-            raise InputError(f"{key}: give either 'sites' or 'genome'")
-        if "genome" in entry and not ("windows" in entry and "targets" in entry):
-            raise InputError(f"{key}: a dataset with 'genome' needs 'windows' and 'targets'")
+        if ("sequences" in entry) == ("windows" in entry):
+            raise InputError(f"{key}: give either 'sequences' or 'windows'")
+        if "windows" in entry and not ("genome" in entry and "targets" in entry):
+            raise InputError(f"{key}: a dataset with 'windows' needs 'genome' and 'targets'")
+        if "sequences" in entry and ("targets" in entry or "negatives" in entry):
+            raise InputError(f"{key}: sequences carry their labels; take out 'targets' and 'negatives', which are for 'windows'")
         _check_sources(entry, sources, key)
         _check_split(entry["split"], lengths, f"{key}.split")
         _check_targets(entry.get("targets", {}), f"{key}.targets")
@@ -101,80 +139,109 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
             raise InputError(f"{key}.labels: one target excludes nothing; say multilabel")
         if dataset in ("logs", "benchmarks"):
             raise InputError(f"{key}: {dataset!r} is a folder of results; rename the dataset")
-        length = _check_windows(entry, sources, key)
+        length = _check_windows(entry, key)
         here = {model: one for model, one in study["models"].items() if dataset in one["datasets"]}
         if not here:
             raise InputError(f"{key}: no model runs on it; list it in a model's 'datasets' or remove it")
         for model, one in here.items():
-            if one["context"] > length:
+            if length and one["context"] > length:
                 raise InputError(f"{name}: models.{model}.context: {one['context']} bp, but windows of {dataset} have {length}; shorten it")
+        if entry["loci"] and not length:
+            raise InputError(f"{key}.loci: loci need to know the length of the sequences; say it in sequences.length")
         for locus in entry["loci"]:
             _check_locus(locus, loci, entry, lengths, length, sources, f"{key}.loci")
             _check_views(loci.loc[locus], here, length, f"{key}.loci: {locus}")
         if entry["variants"] and "genome" not in entry:
-            raise InputError(f"{key}.variants: variants need 'genome'; a dataset of sites has no flanks to fill from")
+            raise InputError(f"{key}.variants: variants need 'genome'; sequences alone have no flanks to fill from")
 
 
 def _check_sources(entry: dict, sources: dict, key: str) -> None:
-    for use in ("sites", "genome"):
-        if use in entry and entry[use] not in sources:
-            raise InputError(f"{key}.{use}: {entry[use]!r} is not in resources/sources.yaml{nearest(entry[use], sources)}")
-    if "sites" in entry and "length" not in sources[entry["sites"]]:
-        raise InputError(f"{key}.sites: source {entry['sites']!r} holds no sites (it states no 'length'); choose one that does")
-    if "genome" in entry and len(sources[entry["genome"]]["files"]) != 1:
-        raise InputError(f"{key}.genome: source {entry['genome']!r} holds several files, a genome is one FASTA; choose another")
-    files = [("tss", entry["tss"])] if "tss" in entry else []
-    files += [(f"targets.{target}.intervals", one["intervals"]) for target, one in entry.get("targets", {}).items()]
-    files += [(f"variants.{variants}", one) for variants, one in entry["variants"].items()]
+    if "genome" in entry and entry["genome"] not in sources:
+        raise InputError(f"{key}.genome: {entry['genome']!r} is not in resources/sources.yaml{nearest(entry['genome'], sources)}")
+    files = references(entry)
     for where, path in files:
         source, _, file = path.partition("/")
         if source not in sources:
             raise InputError(f"{key}.{where}: source {source!r} is not in resources/sources.yaml{nearest(source, sources)}")
         if file not in sources[source]["files"]:
             raise InputError(f"{key}.{where}: source {source} has no file {file!r}{nearest(file, sources[source]['files'])}")
-    for where, source in [(use, entry[use]) for use in ("sites", "genome") if use in entry] + [(a, b.partition("/")[0]) for a, b in files]:
-        if sources[source]["assembly"] != entry["assembly"]:
-            raise InputError(
-                f"{key}.{where}: source {source} is {sources[source]['assembly']}, the dataset {entry['assembly']}; never mix them"
-            )
+    used = [("genome", entry["genome"])] if "genome" in entry else []
+    for where, source in used + [(where, path.partition("/")[0]) for where, path in files]:
+        held = sources[source]["assembly"]
+        if held and held != entry["assembly"]:
+            raise InputError(f"{key}.{where}: source {source} is {held}, the dataset {entry['assembly'] or 'of none'}; never mix them")
 
 
 def _check_split(split: dict, lengths: pd.Series, key: str) -> None:
-    parts = {part: split[part] for part in ("test", "validation")}
+    if "rule" not in split:
+        raise InputError(f"{key}: 'rule' is missing; give it, or a 'preset'")
+    if split["rule"] == "given":
+        return
+    for part in ("test", "validation"):
+        if part not in split:
+            raise InputError(f"{key}: {part!r} is missing; add it")
+        _check_part(split["rule"], split[part], lengths, f"{key}.{part}")
     if split["rule"] == "chromosomes":
-        for part, chosen in parts.items():
-            if not isinstance(chosen, list) or not chosen or not all(isinstance(one, str) for one in chosen):
-                raise InputError(f"{key}.{part}: {chosen!r} names no chromosomes; list them by name, such as [chr1]")
-            for chrom in chosen:
-                if chrom not in lengths.index:
-                    raise InputError(f"{key}.{part}: {chrom!r} is not a chromosome of the assembly{nearest(chrom, lengths.index)}")
-        both = sorted(set(parts["test"]) & set(parts["validation"]))
+        for place in split.get("unused", []):
+            _check_place(place, lengths, f"{key}.unused")
+        both = sorted(set(split["test"]) & set(split["validation"]))
         if both:
             raise InputError(f"{key}: {', '.join(both)} in both test and validation; keep each chromosome in one part")
-    else:
-        for part, chosen in parts.items():
-            if not isinstance(chosen, int) or isinstance(chosen, bool) or chosen < 1:
-                raise InputError(f"{key}.{part}: give a number of blocks, at least 1")
-        if "block" not in split:
-            raise InputError(f"{key}: 'block' is missing; give its length in bp")
+    if split["rule"] == "homology" and split["test"] + split["validation"] >= 1:
+        raise InputError(f"{key}: test and validation are all of the windows; leave some to train")
+    if split["rule"] == "blocks" and "block" not in split:
+        raise InputError(f"{key}: 'block' is missing; give its length in bp")
+
+
+def _check_part(rule: str, chosen: object, lengths: pd.Series, key: str) -> None:
+    number = isinstance(chosen, int | float) and not isinstance(chosen, bool)
+    if rule == "chromosomes":
+        if not isinstance(chosen, list) or not chosen or not all(isinstance(one, str) for one in chosen):
+            raise InputError(f"{key}: {chosen!r} names no chromosomes; list them by name, such as [chr1]")
+        for place in chosen:
+            _check_place(place, lengths, key)
+    elif rule == "blocks" and (not number or isinstance(chosen, float) or chosen < 1):
+        raise InputError(f"{key}: give a number of blocks, at least 1")
+    elif rule == "homology" and (not number or not 0 < chosen < 1):
+        raise InputError(f"{key}: {chosen!r} is no share of the windows; give one between 0 and 1, such as 0.1")
+
+
+def _check_place(place: str, lengths: pd.Series, key: str) -> None:
+    chrom = place.partition(":")[0]
+    # Sequences without an assembly may bring chromosome names of their own.
+    if len(lengths) and chrom not in lengths.index:
+        raise InputError(f"{key}: {place!r} is not a chromosome of the assembly{nearest(chrom, lengths.index)}")
 
 
 def _check_targets(targets: dict, key: str) -> None:
     for target, one in targets.items():
+        if ("intervals" in one) == ("signal" in one):
+            raise InputError(f"{key}.{target}: give either 'intervals' or 'signal'")
+        needed, other = ("rule", "threshold") if "intervals" in one else ("threshold", "rule")
+        if needed not in one or other in one:
+            raise InputError(f"{key}.{target}: {'intervals' if needed == 'rule' else 'signal'} need {needed!r} and not {other!r}")
         if ("upstream" in one) != ("downstream" in one):
             raise InputError(f"{key}.{target}: give both 'upstream' and 'downstream', or neither")
         if "upstream" in one and one["upstream"] + one["downstream"] == 0:
             raise InputError(f"{key}.{target}: 'upstream' and 'downstream' are both 0; make one larger")
+        if ("column" in one) != ("values" in one):
+            raise InputError(f"{key}.{target}: give both 'column' and 'values', or neither")
 
 
-def _check_windows(entry: dict, sources: dict, key: str) -> int:
-    if "sites" in entry:
-        return int(sources[entry["sites"]]["length"])
+def _check_windows(entry: dict, key: str) -> int:
+    """Length of a dataset's windows in bp; 0 where only its files tell."""
+    if "sequences" in entry:
+        for at, one in enumerate(entry["sequences"]["files"]):
+            if one["file"].removesuffix(".gz").endswith(".bed") and not ("genome" in entry and entry["sequences"]["length"]):
+                raise InputError(f"{key}.sequences.files.{at}: intervals have no sequence; give 'genome' and 'sequences.length'")
+        return int(entry["sequences"]["length"])
     windows = entry["windows"]
     if windows["context"] < windows["bin"] or (windows["context"] - windows["bin"]) % 2:
         raise InputError(f"{key}.windows: context {windows['context']} must be bin {windows['bin']} plus equal flanks on both sides")
-    if entry["split"]["rule"] == "blocks" and entry["split"]["gap"] < windows["context"]:
-        raise InputError(f"{key}.split.gap: {entry['split']['gap']} bp is less than one window ({windows['context']}); widen it")
+    if entry["split"]["rule"] == "blocks" and entry["split"].get("gap", 0) < windows["context"]:
+        raise InputError(f"{key}.split.gap: {entry['split'].get('gap', 0)} bp is less than one window ({windows['context']}); widen it")
+    if "tss_distance" in entry.get("negatives", {}).get("match", []) and "tss" not in entry:
+        raise InputError(f"{key}.negatives.match: tss_distance is not known; give the dataset 'tss'")
     return int(windows["context"])
 
 
@@ -189,9 +256,9 @@ def _check_locus(locus: str, loci: pd.DataFrame, entry: dict, lengths: pd.Series
         raise InputError(f"{key}: {locus} at {place} lies outside {entry['assembly']}; mend resources/loci.tsv")
     if row.end - row.start > length:
         raise InputError(f"{key}: {locus} at {place} is longer than a window ({length} bp); shorten it")
-    source = entry.get("genome") or entry["sites"]
+    source = entry["genome"] if "windows" in entry else entry["sequences"]["files"][0]["file"].partition("/")[0]
     regions = sources[source].get("regions")
-    flank = (length - (row.end - row.start)) // 2 + 1 if "genome" in entry else 0
+    flank = (length - (row.end - row.start)) // 2 + 1 if "windows" in entry else 0
     held = regions is None or any(
         chrom == row.chrom and first + flank <= row.start and row.end + flank <= last for chrom, first, last in regions
     )
@@ -206,10 +273,15 @@ def _check_views(row: pd.Series, models: dict, length: int, key: str) -> None:
             raise InputError(f"{key} has {row.end - row.start} bp, but model {model} sees {view}; shorten it or widen its context")
 
 
-def read_studies(
-    folder: Path, chosen: str, schema: dict, architectures: dict, sources: dict, assemblies: pd.DataFrame, loci: pd.DataFrame
-) -> dict[str, dict]:
-    """Every study in a folder by name: read, validated, completed, cross-checked.
+def read_studies(folder: Path, chosen: str, schema: dict, architectures: dict, presets: dict) -> dict[str, dict]:
+    """Every study in a folder by name: read, validated, completed.
+
+    Args:
+        folder: of one YAML file a study.
+        chosen: the study that must be among them.
+        schema: of a study.
+        architectures: name to an object with parameters, regimes and family.
+        presets: published splits by name.
 
     Raises:
         InputError: the first thing wrong with any of them, or ``chosen`` is none of them.
@@ -228,6 +300,7 @@ def read_studies(
         study = complete_models(validate(read_yaml(path), schema, str(path)), architectures, str(path))
         for model, entry in study["models"].items():
             validate(entry["training"], {**schema["$defs"]["training"], "$defs": schema["$defs"]}, str(path), f"models.{model}.training.")
-        check_datasets(study, sources, assemblies, loci, str(path))
+        for dataset, entry in study["datasets"].items():
+            entry["split"] = apply_preset(entry["split"], presets, f"{path}: datasets.{dataset}.split")
         studies[name] = study
     return studies

@@ -1,4 +1,4 @@
-"""Download one file over HTTP: resumed, retried, from mirrors, and never taken for whole when it is not."""
+"""Ask over HTTP: one file, resumed, retried, from mirrors and never taken for whole when it is not; or a JSON object."""
 
 import contextlib
 import email.utils
@@ -25,6 +25,7 @@ CHUNK = 1 << 18
 AGAIN = {408, 425, 429, 500, 502, 503, 504}
 # Requests a second to hosts that state a limit: https://www.encodeproject.org/help/rest-api/
 PACE = {"www.encodeproject.org": 10.0}
+AGENT = "regdna (reproducible genomics workflow)"
 HTML = (b"<!doctype html", b"<html", b"<head")
 
 
@@ -62,6 +63,54 @@ def download(urls: list[str], part: Path, show: Show, first_wait: float = 1.0, s
     raise InputError("; ".join(reasons) + "; see docs/downloads.md for fetching by hand")
 
 
+def get_json(url: str, pace: Path, first_wait: float = 1.0, stall: float = STALL_SECONDS) -> tuple[int, dict]:
+    """The JSON object that an address answers with, whatever its status: some say 'nothing found' as a 404 with a body.
+
+    Args:
+        pace: folder of the file through which jobs share the pace of a host that states a limit.
+        first_wait, stall: as in ``download``.
+
+    Returns:
+        the HTTP status and the object.
+
+    Raises:
+        InputError: no JSON object came: refused, a page instead, or out of attempts.
+    """
+    wait, why = first_wait, ""
+    for attempt in range(ATTEMPTS):
+        asked = None
+        _keep_pace(url, pace)
+        try:
+            with requests.get(url, headers={"Accept": "application/json", "User-Agent": AGENT}, timeout=(CONNECT_SECONDS, stall)) as answer:
+                if answer.status_code not in AGAIN:
+                    return answer.status_code, _object(answer)
+                why, asked = f"the server answered {answer.status_code} {answer.reason}", _retry_after(answer)
+        except Refused as error:
+            raise InputError(f"{url}: {error}") from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            why = _plain(error)
+        if attempt < ATTEMPTS - 1:
+            pause = min(asked if asked is not None else wait, LONGEST_WAIT)
+            log.info("%s: %s; again in %.0f s", url, why, pause)
+            time.sleep(pause)
+            wait *= 2
+    raise InputError(f"{url}: {why} ({ATTEMPTS} attempts); try again later")
+
+
+def _object(answer: requests.Response) -> dict:
+    """The JSON object in an answer's body."""
+    try:
+        content = json.loads(answer.content)
+    except ValueError:
+        content = None
+    if isinstance(content, dict):
+        return content
+    if answer.status_code >= 400:
+        raise Refused(f"the server answered {answer.status_code} {answer.reason}")
+    _refuse_html(answer.content, answer, "JSON")
+    raise Refused("the server answered with something that is not a JSON object")
+
+
 def _from(url: str, part: Path, show: Show, first_wait: float, stall: float) -> None:
     wait, failures, why = first_wait, 0, ""
     while failures < ATTEMPTS:
@@ -97,7 +146,7 @@ class _Later(Exception):
 def _attempt(url: str, part: Path, show: Show, stall: float) -> bool:
     """One request; gives whether the file is now whole. What arrived stays in ``part`` either way."""
     held, mark = _held(part, url)
-    headers = {"Accept-Encoding": "identity", "User-Agent": "regdna (reproducible genomics workflow)"}
+    headers = {"Accept-Encoding": "identity", "User-Agent": AGENT}
     if held and mark:
         headers |= {"Range": f"bytes={held}-", "If-Range": mark}
     _keep_pace(url, part.parent)
@@ -133,10 +182,10 @@ def _attempt(url: str, part: Path, show: Show, stall: float) -> bool:
     return total is None or got == total
 
 
-def _refuse_html(block: bytes, answer: requests.Response) -> None:
+def _refuse_html(block: bytes, answer: requests.Response, wanted: str = "the file") -> None:
     if block.lstrip()[:16].lower().startswith(HTML):
         place = urlsplit(answer.url).hostname
-        raise Refused(f"{place} answered with an HTML page instead of the file; a proxy, firewall or log-in page may stand between")
+        raise Refused(f"{place} answered with an HTML page instead of {wanted}; a proxy, firewall or log-in page may stand between")
 
 
 def _held(part: Path, url: str) -> tuple[int, str]:

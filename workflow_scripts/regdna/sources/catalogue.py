@@ -1,0 +1,64 @@
+"""The catalogue of sources: what resources/sources.yaml and the studies state, completed to one entry a file."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from regdna.manifest import validate
+from regdna.sources.encode import file_name, files, read_frozen
+from regdna.step import InputError
+from regdna.study import references
+
+
+def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: set[str]) -> dict:
+    """Every source with an entry for every file that can be asked for.
+
+    A study's own sources join those of ``resources/sources.yaml``; sources with a table get its rows as files; of sources
+    whose files are known by the look of their names, those become entries that a study names.
+
+    Args:
+        sources: content of ``resources/sources.yaml``, validated.
+        studies: studies by name, validated.
+        schema: of sources.
+        assemblies: names of the known assemblies.
+
+    Raises:
+        InputError: a source is stated twice, or is of an unknown assembly, or its archive is not among its files.
+    """
+    complete = {name: dict(entry) for name, entry in sources.items()}
+    for study, content in studies.items():
+        own = validate(content["sources"], schema, f"study {study}", "sources.")
+        for name, entry in own.items():
+            if complete.setdefault(name, entry) != entry:
+                raise InputError(f"study {study}: sources.{name}: another source has this name; rename it")
+    tables: dict[str, pd.DataFrame] = {}
+    for name, entry in complete.items():
+        if entry["assembly"] and entry["assembly"] not in assemblies:
+            raise InputError(f"source {name}: assembly {entry['assembly']!r} is not in resources/assemblies.tsv; add its chromosomes there")
+        if ("names" in entry) != ("url" in entry):
+            raise InputError(f"source {name}: give both 'names' and 'url', or neither")
+        entry["files"] = dict(entry["files"])
+        if "table" in entry:
+            table = tables.setdefault(entry["table"], read_frozen(Path(entry["table"])))
+            entry["files"] |= files(table, entry["assembly"])
+            # What nobody has confirmed yet is asked of the portal before it is downloaded.
+            for row in table[(table["assembly"] == entry["assembly"]) & (table["verified"] == "false")].to_dict("records"):
+                entry["files"][file_name(row)]["frozen"] = row
+        for file, one in entry["files"].items():
+            if one.get("archive", file) not in entry["files"]:
+                raise InputError(f"source {name}: {file} is in {one['archive']}, which is not among its files; list it")
+    for content in studies.values():
+        for dataset in content["datasets"].values():
+            for _, path in references(dataset):
+                _name(complete, path)
+    return complete
+
+
+def _name(sources: dict, path: str) -> None:
+    """Make the file an entry of its source, if its name looks like one of that source's."""
+    source, _, file = path.partition("/")
+    entry = sources.get(source, {})
+    if "names" in entry and file not in entry["files"] and re.fullmatch(entry["names"], file):
+        about = {"about": entry["about"]} if "about" in entry else {}
+        entry["files"][file] = {"url": entry["url"].replace("{file}", file), **about}
