@@ -13,6 +13,7 @@ report: "rules/captions/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/paths.smk"
+include: "rules/phases.smk"
 
 
 wildcard_constraints:
@@ -24,10 +25,6 @@ wildcard_constraints:
     file="|".join(re.escape(file) for file in FILES),
     locus="|".join(LOCI.index),
     variants="|".join(VARIANTS) or "none",
-
-
-onstart:
-    write_json(Path("results/store/last-run.json"), sys.argv[1:])  # for `make resume`
 
 
 rule all:

@@ -27,7 +27,9 @@ try:
     SOURCES = validate(read_yaml(Path("resources/sources.yaml")), SCHEMA["sources"], "resources/sources.yaml")
     ASSEMBLIES = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
     LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key="locus")
-    STUDIES = read_studies(Path(config["studies"]), config["study"], SCHEMA["study"], ARCHITECTURES, read_yaml(Path("resources/splits.yaml")))
+    STUDIES = read_studies(
+        Path(config["studies"]), config["study"], SCHEMA["study"], ARCHITECTURES, read_yaml(Path("resources/splits.yaml"))
+    )
     SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
     for name, content in STUDIES.items():
         check_datasets(content, SOURCES, ASSEMBLIES, LOCI, f"{config['studies']}/{name}.yaml")

@@ -1,5 +1,7 @@
 """A made-up DeepSEA bundle: small, in the layout and the file formats of the published one."""
 
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +11,9 @@ import scipy.io
 
 PREFIX = {"train": "train", "validation": "valid", "test": "test"}
 CHANNELS = np.array([0, 2, 1, 3])  # A, G, C, T as codes
+# Numbers that level 5 files give to MATLAB's classes and to what their values are stored as.
+CLASSES = {"float64": 6, "float32": 7, "int8": 8, "uint8": 9, "bool": 9, "int16": 10, "uint16": 11, "int32": 12}
+STORED = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "f4": 7, "f8": 9}
 COMPLEMENT = np.array([3, 2, 1, 0, 4], np.uint8)
 
 
@@ -48,7 +53,35 @@ def write_hdf5(path: Path, arrays: dict[str, np.ndarray], **options: object) -> 
         file.write((header + bytes(8) + b"\x00\x02IM").ljust(512, b"\0"))
 
 
-def write(folder: Path, train: int = 40, validation: int = 10, test: int = 20, length: int = 1000, targets: int = 12, seed: int = 0) -> Bundle:
+def level5(arrays: dict[str, np.ndarray], order: str = "<", compress: int | None = None, stored: str | None = None) -> bytes:
+    """A level 5 MATLAB file of arrays in MATLAB's order of axes, byte by byte.
+
+    Args:
+        order: < or >, the order of bytes.
+        compress: level of zlib; None for plain elements.
+        stored: dtype, such as u1, that numbers are stored in; by default their own. MATLAB takes the narrowest that holds them.
+    """
+
+    def element(kind: int, body: bytes) -> bytes:
+        if 0 < len(body) <= 4:  # small ones stand in their tag
+            return struct.pack(order + "I", len(body) << 16 | kind) + body.ljust(4, b"\0")
+        return struct.pack(order + "II", kind, len(body)) + body + bytes(-len(body) % 8)
+
+    out = b"MATLAB 5.0 MAT-file".ljust(124) + struct.pack(order + "HH", 0x0100, 0x4D49)
+    for name, array in arrays.items():
+        numbers = array.astype(np.dtype(stored or array.dtype.str[1:].replace("b1", "u1")).newbyteorder(order))
+        body = element(6, struct.pack(order + "II", CLASSES[array.dtype.name] | 0x0200 * (array.dtype == bool), 0))
+        body += element(5, struct.pack(f"{order}{array.ndim}i", *array.shape)) + element(1, name.encode())
+        body += element(STORED[numbers.dtype.str[1:]], numbers.tobytes(order="F"))
+        matrix = struct.pack(order + "II", 14, len(body)) + body
+        packed = matrix if compress is None else zlib.compress(matrix, compress)
+        out += packed if compress is None else struct.pack(order + "II", 15, len(packed)) + packed
+    return out
+
+
+def write(
+    folder: Path, train: int = 40, validation: int = 10, test: int = 20, length: int = 1000, targets: int = 12, seed: int = 0
+) -> Bundle:
     """Write ``deepsea_train/{train,valid,test}.mat``, ``allTFs.pos.bed`` and ``predictor.names`` below ``folder``.
 
     Args:

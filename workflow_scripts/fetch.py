@@ -32,7 +32,7 @@ def main(
         extract(archive, expected["member"], expected, file)
     else:
         if "frozen" in expected and not downloaded:
-            expected = expected | vouch(expected["frozen"], file.parent)
+            expected = expected | vouch(expected["frozen"], file.parent.parent)
         bring(source, file.name, expected, file, lock, Path(downloaded) if downloaded else None)
 
 

@@ -45,7 +45,7 @@ def main(
         rows, lines = confirm_table(frozen, portal, progress(len(frozen), "asking the portal", "files"))
         agreeing = sum(row["verified"] == "true" for row in rows)
         print(f"{table}: {agreeing} of {len(rows)} files are as the portal has them")
-        trouble = "disagree with the portal; correct their rows and confirm again"
+        trouble, advice = "files that disagree with the portal", "correct their rows and confirm again"
     else:
         old = read_frozen(table).to_dict("records") if table.is_file() else []
         found, lines = resolve(accessions if query is None else query, assembly, portal, any_output)
@@ -54,13 +54,13 @@ def main(
             print(f"{'replaced' if row['accession'] in held else 'added'} {describe_row(row)}")
         new = {row["accession"] for row in found}
         rows = [row for row in old if row["accession"] not in new] + found
-        trouble = "refused; what was found is in the table"
+        trouble, advice = "files refused", "what was found is in the table"
     if rows:
         write_frozen(table, rows)
     for line in lines:
         print(line)
     if lines:
-        raise InputError(f"{table}: {len({line.partition(':')[0] for line in lines})} files {trouble} (lines above)")
+        raise InputError(f"{table}: {trouble}: {len({line.partition(':')[0] for line in lines})} (lines above); {advice}")
 
 
 def describe_row(row: dict) -> str:

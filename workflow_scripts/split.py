@@ -1,14 +1,19 @@
-"""Give every window its part (train, validation, test, gap, unused) and certify what the parts share."""
+"""Give every window its part (train, validation, test, gap, similar, unused) and certify what the parts share."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from regdna import splits as rules
+from regdna.arrays import read_array
+from regdna.genome import Genome
+from regdna.homology import Axis, Words, clusters, share_with
 from regdna.step import InputError, run
 from regdna.store import atomic, write_json
-from regdna.windows import Sequences
+
+OWN = ("part", "file", "row")  # columns of the candidates that say where a row came from; not carried on
 
 
 def main(
@@ -23,32 +28,82 @@ def main(
     """Write the windows with their part to ``windows`` and the certificate to ``splits``.
 
     Args:
-        rule: the split as the study says it: rule, test, validation, gap, seed, block.
+        rule: the split as the study says it: rule, test, validation, unused, gap, seed, block, threshold, drop_similar, known.
         training_sites: training windows to keep, drawn at random; 0 keeps all.
+        sequences: .npy of codes, for datasets that come as sequences; either this or ``genome``.
+        genome: codes, index and, if repeats are known, mask of the assembly.
 
     Raises:
         InputError: a part is empty, or windows of different parts overlap or are closer than the gap.
     """
-    table = pd.read_parquet(candidates)
-    if rule["rule"] == "chromosomes":
-        part = rules.by_chromosomes(table, rule["test"], rule["validation"])
-    else:
-        part = rules.by_blocks(table, rule["block"], rule["test"], rule["validation"], rule.get("seed", 0))
-    part = rules.open_gap(table, part, rule.get("gap", 0))
-    table.insert(3, "split", leave_out(part, training_sites, rule.get("seed", 0)))
-    for name in rules.PARTS:
-        if not (table["split"] == name).any():
-            raise InputError(f"split: no window is in {name}; choose other chromosomes, more blocks or a smaller gap")
-    codes = Sequences(table, sequences, genome)[np.arange(len(table))]
-    report = rules.certificate(table, codes, rule)
+    held = pq.read_schema(candidates).names
+    table = pd.read_parquet(candidates, columns=["chrom", "start", "end", *(name for name in OWN if name in held)])
+    axis = lay_out(table, sequences, genome)
+    words = cluster = grouped = None
+    if rule["rule"] == "homology":
+        words = Words(axis, rule.get("block"))
+        cluster, grouped = clusters(words, rule.get("threshold", rules.SIMILAR))
+    part = draw(table, rule, cluster)
+    refuse_empty(part)
+    words = words or Words(axis)
+    if rule.get("drop_similar"):
+        train = np.flatnonzero(part == "train")
+        part[train[share_with(words, np.isin(part, rules.PARTS[1:]), train) >= rules.SIMILAR]] = "similar"
+    table["split"] = leave_out(part, training_sites, rule.get("seed", 0))
+    refuse_empty(part)
+    shares = {name: share_with(words, part == "train", np.flatnonzero(part == name)) for name in rules.PARTS[1:]}
+    *prints, sequence_digest = axis.fingerprints()
+    about = {"informative_words": words.about(), "clusters": grouped, "sequence_digest": sequence_digest}
+    report = rules.certificate(table, rule, shares, prints, about)
     if report["verdict"] == "leak":
         raise InputError(
             f"split: {report['overlapping_windows']} windows overlap another part and parts come within "
             f"{report['smallest_distance_bp']} bp; widen the gap"
         )
-    with atomic(windows) as temporary:
-        table.to_parquet(temporary, index=False)
+    del table, axis, words, shares, prints  # the columns not read so far need their room
+    write_windows(candidates, windows, part, cluster)
     write_json(splits, report)
+
+
+def lay_out(table: pd.DataFrame, sequences: Path | None, genome: list[Path] | None) -> Axis:
+    """The windows' sequence, from their own file or from the genome.
+
+    Raises:
+        InputError: both or neither is given, or they do not fit.
+    """
+    if (sequences is None) == (not genome):
+        raise InputError("a dataset has either sequences of its own or an assembly; give one of the two")
+    if genome:
+        return Axis(table, genome=Genome(*genome))
+    rows = read_array(sequences, "r")
+    if len(rows) != len(table):
+        raise InputError(f"{sequences}: {len(rows)} rows, but {len(table)} windows; make both again")
+    return Axis(table, rows)
+
+
+def draw(table: pd.DataFrame, rule: dict, cluster: np.ndarray | None) -> np.ndarray:
+    """The part of every window by the rule, with its gap, object (n,).
+
+    Parts that come with the data, or as published in a split that says that they touch, are left as they are unless a gap is asked for.
+    """
+    if rule["rule"] == "given":
+        part = rules.as_given(table)
+    elif rule["rule"] == "homology":
+        part = rules.by_clusters(cluster, rule["test"], rule["validation"], rule.get("seed", 0))
+    elif rule["rule"] == "blocks":
+        part = rules.by_blocks(table, rule["block"], rule["test"], rule["validation"], rule.get("seed", 0))
+    else:
+        part = rules.by_regions(table, rule["test"], rule["validation"], rule.get("unused", []))
+    gap = rule.get("gap", 0)
+    as_published = rule["rule"] == "given" or rule.get("known")
+    return part if as_published and not gap else rules.open_gap(table, part, gap)
+
+
+def refuse_empty(part: np.ndarray) -> None:
+    """Refuse a split of which a part has no window."""
+    for name in rules.PARTS:
+        if not (part == name).any():
+            raise InputError(f"split: no window is in {name}; choose other chromosomes, more blocks or a smaller gap")
 
 
 def leave_out(part: np.ndarray, training_sites: int, seed: int) -> np.ndarray:
@@ -59,6 +114,17 @@ def leave_out(part: np.ndarray, training_sites: int, seed: int) -> np.ndarray:
     if training_sites:
         part[np.random.default_rng(seed).permutation(train)[training_sites:]] = "unused"
     return part
+
+
+def write_windows(candidates: Path, windows: Path, part: np.ndarray, cluster: np.ndarray | None) -> None:
+    """Write the candidates with their parts and, where there are some, their clusters."""
+    table = pd.read_parquet(candidates)
+    table = table.drop(columns=[name for name in OWN if name in table])
+    table.insert(3, "split", part)
+    if cluster is not None:
+        table["cluster"] = cluster
+    with atomic(windows) as temporary:
+        table.to_parquet(temporary, index=False)
 
 
 if __name__ == "__main__":

@@ -464,7 +464,7 @@ class TestScript:
 
     def test_what_is_refused_is_said_and_the_rest_is_kept(self, server, tmp_path, capsys):
         server.hold(portal_file("ENCFF111AAA", status="revoked"))
-        with pytest.raises(InputError, match="1 files refused; what was found is in the table"):
+        with pytest.raises(InputError, match="files refused: 1 .*; what was found is in the table"):
             self.run(server, tmp_path, assembly="hg38", accessions=["ENCFF769AUF", "ENCFF111AAA"])
         assert "ENCFF111AAA: revoked on the portal" in capsys.readouterr().out
         assert list(self.rows(tmp_path)) == ["ENCFF769AUF"]
@@ -472,7 +472,7 @@ class TestScript:
     def test_confirming_writes_what_agrees_and_fails_on_the_rest(self, server, tmp_path, capsys):
         write_frozen(tmp_path / "encode.tsv", [row(), row("ENCFF111AAA", md5="0" * 32)])
         server.hold(portal_file("ENCFF111AAA"))
-        with pytest.raises(InputError, match="1 files disagree with the portal"):
+        with pytest.raises(InputError, match="files that disagree with the portal: 1 "):
             self.run(server, tmp_path, confirm=True)
         assert {name: one["verified"] for name, one in self.rows(tmp_path).items()} == {"ENCFF111AAA": "false", "ENCFF769AUF": "true"}
         assert f"ENCFF111AAA: md5: {'0' * 32} here, {MD5} on the portal" in capsys.readouterr().out

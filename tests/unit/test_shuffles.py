@@ -6,7 +6,7 @@ from pyfaidx import Fasta
 from scipy.stats import chisquare
 
 from regdna.alphabet import N, decode, encode
-from regdna.shuffles import TREES, dinucleotide_shuffle
+from regdna.shuffles import TREES, _draw_tree, dinucleotide_shuffle
 
 
 def pair_counts(row):
@@ -38,7 +38,18 @@ def random_codes(draw, rows, length, unknown=0.0):
 
 @pytest.mark.parametrize(
     "sequence",
-    ["ACGTCAGTA", "ACAGATACGA", "AACAACAAGAAT", "AAAAACCCCCA", "CGCGCTATCGC", "TTGCAAGCTTG", "ACACACGTGTC", "CCCATTTCCATC"],
+    [
+        "ACGTCAGTA",
+        "ACAGATACGA",
+        "AACAACAAGAAT",
+        "AAAAACCCCCA",
+        "CGCGCTATCGC",
+        "TTGCAAGCTTG",
+        "ACACACGTGTC",
+        "CAACACATAACT",
+        "ACTGTCTGGGCA",
+        "GAGAGCACAACC",
+    ],
 )
 def test_every_sequence_with_the_same_dinucleotides_is_as_likely(sequence):
     ways = all_with_the_same_pairs(sequence)
@@ -127,3 +138,12 @@ def test_the_trees_are_all_and_lead_to_their_root():
         for tree in TREES[root]:
             assert tree[root] == root and math.prod(int(tree[one] != one) for one in range(4) if one != root)
             assert (tree[tree[tree]] == root).all()
+
+
+def test_a_tree_is_as_likely_as_there_are_edges_to_make_it():
+    counts = np.array([[9, 2, 0, 1], [3, 0, 5, 1], [0, 0, 0, 0], [1, 4, 0, 2]])  # no G but at the end
+    weight = {tuple(tree): int(np.prod(counts[[0, 1, 3], tree[[0, 1, 3]]])) for tree in TREES[2]}
+    total = sum(weight.values())
+    drawn = [tuple(_draw_tree(counts, 2, (at + 0.5) / total)) for at in range(total)]
+    assert {tree: drawn.count(tree) for tree in weight} == weight
+    assert weight[tuple(_draw_tree(counts, 2, 0.0))] and weight[tuple(_draw_tree(counts, 2, 1 - 2.0**-53))]

@@ -9,19 +9,19 @@ from isal import igzip, isal_zlib
 
 from regdna.step import InputError
 
-# Tables of UCSC's database, known by their file name (also gzipped), and their columns, from 0, of chrom, start and end.
+# Tables of UCSC's database, known by their file name (also gzipped): their columns, from 0, of chrom, start and end.
 UCSC_TABLES = {"rmsk.txt": (5, 6, 7), "gap.txt": (1, 2, 3), "centromeres.txt": (1, 2, 3)}
-STRANDS = [".", "+", "-"]
-STRAND_COLUMN, SUMMIT_COLUMN = 5, 9  # of BED6 and narrowPeak, from 0
-TRACK, BROWSER = np.frombuffer(b"track", np.uint8), np.frombuffer(b"browser", np.uint8)
-FINE, NOT_BED, EMPTY, NO_VALUE, NO_SUMMIT = range(5)  # what a line can be
+STRAND, SUMMIT = 5, 9  # columns, from 0, of BED6 and narrowPeak
+NO_NUMBER = np.iinfo(np.int64).min
+# First bytes of lines that may hold no interval: blank, comments, track and browser.
+ODD = np.isin(np.arange(256), list(b"#tb \t\r\n"))
 
 
 def read_bed(path: Path, value: int = 0, summit: bool = False) -> pd.DataFrame:
     """The intervals of a BED file (narrowPeak and the like too) or of one of ``UCSC_TABLES``, plain or gzipped.
 
-    Columns are separated by tabs or, in a line without tabs, by spaces. Blank lines, comments and the lines ``track`` and
-    ``browser`` are skipped. A file without intervals gives an empty table.
+    Columns are separated by tabs or, in a line without tabs, by spaces. Blank lines, comments and lines that begin with the
+    word track or browser are skipped. A file without intervals gives an empty table.
 
     Args:
         path: the file.
@@ -29,42 +29,47 @@ def read_bed(path: Path, value: int = 0, summit: bool = False) -> pd.DataFrame:
         summit: whether to read the summits of a narrowPeak file.
 
     Returns:
-        chrom (category), start and end (int64, bp, 0-based, half-open), strand (category; '.' where absent); ``value``
-        (category of texts) and ``summit`` (int64, position on the chromosome, 0-based) where asked for.
+        chrom (category), start and end (int64, 0-based, half-open), strand (category; '.' where absent, and in tables of
+        UCSC), ``value`` (category of texts) and ``summit`` (int64, 0-based position on the chromosome) where asked for.
 
     Raises:
         InputError: the file is cut short, or a line is not BED or lacks what was asked for.
     """
     data = _read(path)
-    place = UCSC_TABLES.get(path.name.removesuffix(".gz"))
-    columns = np.array([*(place or range(3)), -1 if place else STRAND_COLUMN, value - 1, SUMMIT_COLUMN if summit else -1])
-    rows = int(np.count_nonzero(data == ord("\n"))) + 1
-    chrom, start, end, strand, values, peak, names, texts, problem, line, found = _parse(data, columns, rows)
-    if problem != FINE:
-        where = ", ".join(str(column + 1) for column in columns[:3])
-        begin, last = int(start[found]), int(end[found])
-        raise InputError(
-            f"{path}: line {line} "
-            + {
-                NOT_BED: f"is not BED (chrom, start and end in columns {where}, with tabs); mend or remove it",
-                EMPTY: f"has start {begin} and end {last}; 0 <= start < end is needed",
-                NO_VALUE: f"has no column {value}; name a column that every line has",
-                NO_SUMMIT: f"has no summit (column {SUMMIT_COLUMN + 1}) in its {last - begin} bp; choose another rule than the summit's",
-            }[problem]
-        )
-    table = pd.DataFrame(
-        {
-            "chrom": _category(data, chrom[:found], names),
-            "start": start[:found],
-            "end": end[:found],
-            "strand": pd.Categorical.from_codes(strand[:found], STRANDS),
-        }
-    )
+    table = UCSC_TABLES.get(path.name.removesuffix(".gz"))
+    chrom, begin, end = table or range(3)
+    wanted = {"chrom": chrom, "start": begin, "end": end}
+    wanted |= ({} if table else {"strand": STRAND}) | ({"value": value - 1} if value else {}) | ({"summit": SUMMIT} if summit else {})
+    begins, ends, lines = _lines(data)
+    columns = sorted(set(wanted.values()))
+    places = _split(data, begins, ends, np.array(columns))
+    place = {name: places[:, columns.index(column)] for name, column in wanted.items()}
+
+    start, end = _numbers(data, *place["start"]), _numbers(data, *place["end"])
+    found = {"chrom": _texts(data, *place["chrom"]), "start": start, "end": end, "strand": _strands(data, place.get("strand"), len(lines))}
+    nameless = place["chrom"][1] <= place["chrom"][0]
+    where = f"columns {wanted['chrom'] + 1} to {wanted['end'] + 1}"
+    problems = [
+        (
+            nameless | (start == NO_NUMBER) | (end == NO_NUMBER),
+            f"is not BED (chrom, start and end in {where}, with tabs); mend or remove it",
+        ),
+        ((start < 0) | (start >= end), "has start {start} and end {end}; 0 <= start < end is needed"),
+    ]
     if value:
-        table["value"] = _category(data, values[:found], texts)
+        found["value"] = _texts(data, *place["value"])
+        problems.append((place["value"][0] < 0, f"has no column {value}; name a column that every line has"))
     if summit:
-        table["summit"] = peak[:found]
-    return table
+        away = _numbers(data, *place["summit"])
+        found["summit"] = start + away
+        outside = (away < 0) | (away >= end - start)
+        problems.append((outside, f"has no summit (column {SUMMIT + 1}) inside its interval; choose a rule that needs no summits"))
+    first = [np.argmax(bad) if bad.any() else len(bad) for bad, _ in problems]
+    at = min(first)
+    if at < len(lines):
+        problem = problems[first.index(at)][1]
+        raise InputError(f"{path}: line {lines[at]} {problem.format(start=start[at], end=end[at])}")
+    return pd.DataFrame(found)
 
 
 def _read(path: Path) -> np.ndarray:
@@ -80,163 +85,120 @@ def _read(path: Path) -> np.ndarray:
     return np.frombuffer(data, np.uint8)[3 if data.startswith(b"\xef\xbb\xbf") else 0 :]
 
 
-def _category(data: np.ndarray, codes: np.ndarray, places: np.ndarray) -> pd.Categorical:
-    """Codes of texts that lie at ``places`` of a file, as a categorical."""
-    texts = [data[begin:end].tobytes().decode("utf-8", "backslashreplace") for begin, end in places]
+def _lines(data: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where the lines that hold intervals begin and end in ``data``, and their numbers from 1; int64 (n,) each."""
+    ends = np.flatnonzero(data == ord("\n"))
+    begins = np.append(0, ends + 1)
+    ends = np.append(ends, len(data))
+    if begins[-1] == len(data):
+        begins, ends = begins[:-1], ends[:-1]
+    held = np.ones(len(begins), bool)
+    for line in np.flatnonzero(ODD[data[begins]]):
+        text = data[begins[line] : ends[line]].tobytes()
+        held[line] = text.strip() and not text.startswith(b"#") and text.split()[0] not in (b"track", b"browser")
+    return begins[held], ends[held], np.flatnonzero(held) + 1
+
+
+def _texts(data: np.ndarray, left: np.ndarray, right: np.ndarray) -> pd.Categorical:
+    """The texts that begin at ``left`` and end before ``right``."""
+    codes, known = _intern(data, left, right)
+    texts = [data[left[one] : right[one]].tobytes().decode("utf-8", "backslashreplace") for one in known]
     return pd.Categorical.from_codes(codes, pd.Index(texts, dtype="str"))
 
 
+def _strands(data: np.ndarray, place: np.ndarray | None, rows: int) -> pd.Categorical:
+    """Strands from where their column lies; '.' where it is absent or says anything else."""
+    codes = np.zeros(rows, np.int8)
+    if place is not None:
+        left, right = place
+        single = right - left == 1
+        sign = data[np.where(single, left, 0)] if rows else data
+        codes[single & (sign == ord("+"))] = 1
+        codes[single & (sign == ord("-"))] = 2
+    return pd.Categorical.from_codes(codes, [".", "+", "-"])
+
+
+# Arrays are handed to no function inside a loop of these kernels: counting who holds them costs more than the work.
+
+
 @numba.njit(cache=True, nogil=True)
-def _parse(data, columns, rows):
-    """Read the lines of a table.
-
-    Args:
-        data: the file, uint8 (size,).
-        columns: from 0, of chrom, start, end, strand, value and summit, int64 (6,); -1: not wanted.
-        rows: at least the number of lines.
-
-    Returns:
-        codes of chrom, start, end, code of strand, codes of value and summit of each interval, (rows,) each; where the
-        texts that the codes of chrom and value mean lie in ``data``, (k, 2) each; what stopped the reading, the number of the last line
-        read, from 1, and the number of intervals read.
-    """
-    chrom, strand, value = np.empty(rows, np.int32), np.empty(rows, np.int8), np.empty(rows, np.int32)
-    start, end, summit = np.empty(rows, np.int64), np.empty(rows, np.int64), np.empty(rows, np.int64)
-    capacity = 64
-    while capacity < 2 * rows:
-        capacity *= 2
-    names, name_slots, name_count = np.empty((rows, 2), np.int64), np.zeros(capacity, np.int32), 0
-    texts, text_slots, text_count = np.empty((rows, 2), np.int64), np.zeros(capacity if columns[4] >= 0 else 1, np.int32), 0
-    left, right = np.empty(6, np.int64), np.empty(6, np.int64)  # where each column wanted lies in the line
-    at, line, row, problem = 0, 0, 0, FINE
-    while at < len(data) and problem == FINE:
-        line += 1
-        begin = at
-        while at < len(data) and data[at] != 10:
-            at += 1
-        stop = at
-        at += 1
-        if stop > begin and data[stop - 1] == 13:
+def _split(data, begins, ends, columns):
+    """Where ``columns`` (from 0, ascending) of each line begin and end in ``data``, int64 (2, columns, lines); -1 where absent."""
+    places = np.full((2, len(columns), len(begins)), -1)
+    for line in range(len(begins)):
+        at, stop = begins[line], ends[line]
+        if data[stop - 1] == 13:
             stop -= 1
-        if _is_skipped(data, begin, stop):
-            continue
-        _split(data, begin, stop, columns, left, right)
-        # A problem is told with these numbers, whatever they are.
-        fine_start, start[row] = _number(data, left[1], right[1])
-        fine_end, end[row] = _number(data, left[2], right[2])
-        if left[0] < 0 or not fine_start or not fine_end:
-            problem = NOT_BED
-            break
-        if not 0 <= start[row] < end[row]:
-            problem = EMPTY
-            break
-        chrom[row] = _intern(data, left[0], right[0], name_slots, names, name_count)
-        name_count = max(name_count, chrom[row] + 1)
-        strand[row] = 0
-        if left[3] >= 0 and right[3] - left[3] == 1:
-            strand[row] = 1 if data[left[3]] == 43 else 2 if data[left[3]] == 45 else 0
-        if columns[4] >= 0:
-            if left[4] < 0:
-                problem = NO_VALUE
+        separator = 32
+        for place in range(at, stop):
+            if data[place] == 9:
+                separator = 9
                 break
-            value[row] = _intern(data, left[4], right[4], text_slots, texts, text_count)
-            text_count = max(text_count, value[row] + 1)
-        if columns[5] >= 0:
-            fine, away = _number(data, left[5], right[5])
-            if not fine or not 0 <= away < end[row] - start[row]:
-                problem = NO_SUMMIT
-                break
-            summit[row] = start[row] + away
-        row += 1
-    return chrom, start, end, strand, value, summit, names[:name_count], texts[:text_count], problem, line, row
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _is_skipped(data, begin, stop):
-    """Whether a line holds no interval: blank, a comment, or the words track or browser first."""
-    first = begin
-    while first < stop and (data[first] == 32 or data[first] == 9):
-        first += 1
-    return first == stop or data[begin] == 35 or _begins_with(data, begin, stop, TRACK) or _begins_with(data, begin, stop, BROWSER)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _begins_with(data, begin, stop, word):
-    """Whether the first word of a line is ``word``."""
-    after = begin + len(word)
-    if after > stop or (after < stop and data[after] != 32 and data[after] != 9):
-        return False
-    for i in range(len(word)):
-        if data[begin + i] != word[i]:
-            return False
-    return True
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _split(data, begin, stop, columns, left, right):
-    """Write where each column of ``columns`` begins and ends in a line; -1 where the line has no such column."""
-    left[:] = -1
-    right[:] = -1
-    separator = 32
-    for i in range(begin, stop):
-        if data[i] == 9:
-            separator = 9
-            break
-    last = columns.max()
-    column, at = 0, begin
-    while column <= last:
-        if separator == 32:
-            while at < stop and data[at] == 32:
+        column, one = 0, 0
+        while one < len(columns):
+            if separator == 32:
+                while at < stop and data[at] == 32:
+                    at += 1
+                if at == stop:
+                    break
+            first = at
+            while at < stop and data[at] != separator:
                 at += 1
+            if column == columns[one]:
+                places[0, one, line], places[1, one, line] = first, at
+                one += 1
             if at == stop:
                 break
-        first = at
-        while at < stop and data[at] != separator:
             at += 1
-        for one in range(len(columns)):
-            if columns[one] == column:
-                left[one], right[one] = first, at
-        if at == stop:
-            break
-        at += 1
-        column += 1
+            column += 1
+    return places
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _number(data, begin, end):
-    """Whether a text is a whole number of at most 18 digits, and the number."""
-    negative = begin < end and data[begin] == 45
-    first = begin + 1 if negative else begin
-    number = 0
-    for i in range(first, end):
-        if not 48 <= data[i] <= 57:
-            return False, 0
-        number = 10 * number + data[i] - 48
-    return 1 <= end - first <= 18, -number if negative else number
+@numba.njit(cache=True, nogil=True)
+def _numbers(data, left, right):
+    """The whole numbers of at most 18 digits that begin at ``left`` and end before ``right``, int64 (n,); NO_NUMBER for other texts."""
+    numbers = np.empty(len(left), np.int64)
+    for one in range(len(left)):
+        first, stop = left[one], right[one]
+        negative = first < stop and data[first] == 45
+        first += negative
+        number = np.int64(0)
+        fine = 1 <= stop - first <= 18
+        for at in range(first, stop):
+            digit = np.int64(data[at]) - 48
+            fine &= 0 <= digit <= 9
+            number = 10 * number + digit
+        numbers[one] = (-number if negative else number) if fine else NO_NUMBER
+    return numbers
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _intern(data, begin, end, slots, places, count):
-    """Number of a text among those seen, which lie at ``places``; a new one gets the number ``count``.
-
-    ``slots`` is a hash table (its size a power of two) of numbers + 1; 0: free.
-    """
-    key = np.uint64(14695981039346656037)  # FNV-1a
-    for i in range(begin, end):
-        key = (key ^ np.uint64(data[i])) * np.uint64(1099511628211)
-    slot = np.int64(key & np.uint64(len(slots) - 1))
-    while slots[slot]:
-        seen = slots[slot] - 1
-        if places[seen, 1] - places[seen, 0] == end - begin:
-            same = True
-            for i in range(end - begin):
-                same &= data[places[seen, 0] + i] == data[begin + i]
+@numba.njit(cache=True, nogil=True)
+def _intern(data, left, right):
+    """A code for each different text, int32 (n,), and for each code one of the texts that have it."""
+    codes, known, count = np.empty(len(left), np.int32), np.empty(len(left), np.int64), 0
+    capacity = 64
+    while capacity < 2 * len(left):
+        capacity *= 2
+    slots = np.full(capacity, -1, np.int32)
+    for one in range(len(left)):
+        key = np.uint64(14695981039346656037)  # FNV-1a
+        for at in range(left[one], right[one]):
+            key = (key ^ np.uint64(data[at])) * np.uint64(1099511628211)
+        slot = np.int64(key & np.uint64(capacity - 1))
+        while slots[slot] >= 0:
+            seen, size = known[slots[slot]], right[one] - left[one]
+            same = right[seen] - left[seen] == size
+            for at in range(size if same else 0):
+                same &= data[left[seen] + at] == data[left[one] + at]
             if same:
-                return seen
-        slot = (slot + 1) & (len(slots) - 1)
-    slots[slot] = count + 1
-    places[count, 0], places[count, 1] = begin, end
-    return count
+                break
+            slot = (slot + 1) & (capacity - 1)
+        if slots[slot] < 0:
+            slots[slot] = count
+            known[count] = one
+            count += 1
+        codes[one] = slots[slot]
+    return codes, known[:count]
 
 
 def merge(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -191,7 +191,7 @@ def _sample(group, free, need, left, chance, chosen):
             if chance[row] * left[at] < need[at]:
                 chosen[row], free[row] = True, False
                 need[at] -= 1
-            pass
+            left[at] -= 1
 
 
 def _nearest(places: np.ndarray, need: np.ndarray, stock: np.ndarray, draw: np.random.Generator) -> np.ndarray:

@@ -43,7 +43,7 @@ def by_regions(windows: pd.DataFrame, test: list[str], validation: list[str], un
     middle = ((windows["start"] + windows["end"]) // 2).to_numpy()
     out = np.full(len(windows), "train", object)
     for part, _, name, first, last in listed:
-        out[(chrom == names.get_indexer([name])[0]) & (middle >= first) & (middle < last) & np.isin(name, names)] = part
+        out[(chrom == names.get_indexer([name])[0]) & (middle >= first) & (middle < last)] = part
     return out
 
 
@@ -102,7 +102,7 @@ def by_clusters(cluster: np.ndarray, test: float, validation: float, seed: int) 
     Raises:
         InputError: the shares leave nothing to train, or no cluster is small enough for a part.
     """
-    if not (0 < test and 0 < validation and test + validation < 1):
+    if min(test, validation) <= 0 or test + validation >= 1:
         raise InputError(f"split: shares of {test} for test and {validation} for validation; both above 0, and less than 1 together")
     size = np.bincount(cluster)
     part = np.full(len(size), "train", object)
@@ -175,7 +175,7 @@ def line_up(windows: pd.DataFrame, apart: int = 0) -> tuple[np.ndarray, np.ndarr
 def _before(
     start: np.ndarray, end: np.ndarray, mine: np.ndarray, others: np.ndarray, gap: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each of ``mine``, of the ``others`` that begin less than ``gap`` bp after its end: whether there are, their farthest end, one of them."""
+    """Of ``others`` that begin less than ``gap`` bp after the end of each of ``mine``: are there any, their farthest end, and the last."""
     order = others[np.argsort(start[others], kind="stable")]
     if not len(order):
         return np.zeros(len(mine), bool), np.full(len(mine), np.iinfo(np.int64).min // 2), np.zeros(len(mine), np.int64)
@@ -264,8 +264,8 @@ def certificate(
     for part in PARTS[1:]:
         (identical, examples), (reverse, reverse_examples) = (alike(windows, part, prints[0], other) for other in prints)
         if identical or reverse:
-            log.warning("split: %d windows of %s are also in training, %d more as reverse complements, such as %s",
-                        identical, part, reverse, "; ".join(" = ".join(pair) for pair in examples + reverse_examples))  # fmt: skip
+            such = "; ".join(" = ".join(pair) for pair in examples + reverse_examples)
+            log.warning("split: %d windows of %s are training sequences, %d their reverse complements: %s", identical, part, reverse, such)
         share = np.nan_to_num(shares[part])
         parts[part] = {
             "identical": identical,
@@ -278,10 +278,9 @@ def certificate(
     apart, overlaps = _separation(windows)
     touching = overlaps > 0 or (apart is not None and apart < int(rule.get("gap", 0)))
     shared = touching or any(one["identical"] or one["reverse_complement"] or one["similar"] for one in parts.values())
+    verdict = "similar" if shared else "clean"
     if touching and rule["rule"] != "given":
         verdict = "known" if rule.get("known") else "leak"
-    else:
-        verdict = "similar" if shared else "clean"
     return {
         **about,
         "rule": rule,

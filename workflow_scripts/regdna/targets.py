@@ -1,7 +1,6 @@
 """Targets: what each window is labelled with, packed eight to a byte."""
 
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from regdna.step import progress
 PIECE = 1 << 16  # rows that are unpacked at once
 
 NOWHERE = np.iinfo(np.int64).min
+CROWD = 8  # bins that are looked through one by one
 
 
 class Bins:
@@ -28,32 +28,37 @@ class Bins:
     """
 
     def __init__(self, chrom: Sequence[str], start: np.ndarray, width: int):
-        start = np.asarray(start, np.int64)
         code, names = pd.factorize(np.asarray(chrom))
-        self.width = int(width)
-        self.code = {name: at for at, name in enumerate(names)}
-        self.rank, self.start = None, start
-        ahead, further = np.diff(code), np.diff(start)
-        if ((ahead < 0) | ((ahead == 0) & (further < 0))).any():
-            order = np.lexsort((start, code))
-            self.start = start[order]
+        # int32: the bins' memory is what labelling waits for, and no chromosome here has 2**31 bases.
+        self.start, self.width, self.rank = np.asarray(start).astype(np.int32), int(width), None
+        if ((np.diff(code) < 0) | ((np.diff(code) == 0) & (np.diff(self.start) < 0))).any():
+            order = np.lexsort((self.start, code))
+            self.start = self.start[order]
             # int32 (n,): where each bin, in the order given, lies in sorted order; None: in the same place.
             self.rank = np.empty(len(order), np.int32)
             self.rank[order] = np.arange(len(order), dtype=np.int32)
         self.bounds = np.r_[0, np.cumsum(np.bincount(code, minlength=len(names)))].astype(np.int64)
-        self._index = _index(self.start, self.bounds)
+        self._code = {name: at for at, name in enumerate(names)}
+        self._index = (self.start, self.bounds, *_index(self.start, self.bounds))
 
     def __len__(self) -> int:
         return len(self.start)
 
-    def between(self, chrom: pd.Series, lowest: np.ndarray, highest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which bins start at ``lowest`` to ``highest``, for each of m pairs: the first in sorted order, and one past the last.
+    def mark(self, chrom: pd.Series, lowest: np.ndarray, highest: np.ndarray, marks: np.ndarray, bit: np.uint8) -> None:
+        """Set ``bit`` of ``marks`` (one byte for each bin, in sorted order) of the bins that start at ``lowest`` to ``highest``.
 
-        Both int64 (m,); equal where no bin does, or none lies on the chromosome.
+        Args:
+            chrom: (m,) names; where no bin lies on one, nothing is set.
+            lowest, highest: int64 (m,); pairs with the higher first set nothing.
         """
         names = chrom.array if isinstance(chrom.dtype, pd.CategoricalDtype) else pd.Categorical(chrom)
-        known = np.array([self.code.get(name, -1) for name in names.categories] + [-1], np.int64)
-        return _between(names.codes.astype(np.int64), known, lowest, highest, self.start, self.bounds, *self._index)
+        known = np.array([self._code.get(name, -1) for name in names.categories] + [-1], np.int64)
+        _mark(names.codes.astype(np.int64), known, lowest, highest, *self._index, marks, bit)
+
+    def chromosomes(self) -> Iterator[tuple[str, slice]]:
+        """Each chromosome's name, and where its bins lie in sorted order."""
+        for name, at in self._code.items():
+            yield name, slice(self.bounds[at], self.bounds[at + 1])
 
 
 def label(bins: Bins, tables: Sequence[Callable[[], pd.DataFrame]], rules: Sequence[str], threads: int = 1) -> np.ndarray:
@@ -66,7 +71,7 @@ def label(bins: Bins, tables: Sequence[Callable[[], pd.DataFrame]], rules: Seque
         tables: T functions that each give intervals as ``intervals.read_bed`` does (chrom, start, end, and summit for
             ``summit_in_bin``); called in the worker threads, so that at most ``threads`` tables are held at once.
         rules: a key of ``RULES`` for each table.
-        threads: how many tables are read and looked up at once.
+        threads: how many tables are read and looked up at once; each takes eight, those that share a byte.
 
     Raises:
         KeyError: another rule.
@@ -74,57 +79,54 @@ def label(bins: Bins, tables: Sequence[Callable[[], pd.DataFrame]], rules: Seque
     """
     if len(tables) != len(rules):
         raise ValueError(f"{len(tables)} tables and {len(rules)} rules; one rule for each table is needed")
-    marks = [RULES[rule] for rule in rules]
+    marking = [RULES[rule] for rule in rules]
     packed = np.zeros((len(bins), -(-len(tables) // 8)), np.uint8)
-    # Eight targets share a byte, and two threads must not change one byte at the same time.
-    locks = [threading.Lock() for _ in range(packed.shape[1])]
 
-    def one(target: int) -> None:
-        table = tables[target]()
-        with locks[target // 8]:
-            marks[target](bins, table, packed[:, target // 8], np.uint8(128 >> target % 8))
+    def eight(byte: int) -> int:
+        marks, last = np.zeros(len(bins), np.uint8), min(8 * byte + 8, len(tables))
+        for target in range(8 * byte, last):
+            marking[target](bins, tables[target](), marks, np.uint8(128 >> target % 8))
+        packed[:, byte] = marks if bins.rank is None else marks[bins.rank]
+        return last
 
     tell = progress(len(tables), "labels", "targets")
     with ThreadPoolExecutor(threads) as pool:
-        for done, _ in enumerate(pool.map(one, range(len(tables))), start=1):
+        for done in pool.map(eight, range(packed.shape[1])):
             tell(done)
-    return packed if bins.rank is None else np.take(packed, bins.rank, axis=0)
+    return packed
 
 
-def _bin_half_covered(bins: Bins, table: pd.DataFrame, byte: np.ndarray, bit: np.uint8) -> None:
+def _bin_half_covered(bins: Bins, table: pd.DataFrame, marks: np.ndarray, bit: np.uint8) -> None:
     """More than half of the bin lies in one single interval (Zhou and Troyanskaya 2015): at least 101 of 200 bp."""
-    _overlap(bins, table, byte, bit, bins.width // 2 + 1)
+    _overlap(bins, table, marks, bit, bins.width // 2 + 1)
 
 
-def _any_overlap(bins: Bins, table: pd.DataFrame, byte: np.ndarray, bit: np.uint8) -> None:
+def _any_overlap(bins: Bins, table: pd.DataFrame, marks: np.ndarray, bit: np.uint8) -> None:
     """At least one base of the bin lies in an interval."""
-    _overlap(bins, table, byte, bit, 1)
+    _overlap(bins, table, marks, bit, 1)
 
 
-def _overlap(bins: Bins, table: pd.DataFrame, byte: np.ndarray, bit: np.uint8, least: int) -> None:
-    """Set ``bit`` of the bins that share at least ``least`` bp with one single interval [s, e).
+def _overlap(bins: Bins, table: pd.DataFrame, marks: np.ndarray, bit: np.uint8, least: int) -> None:
+    """Mark the bins that share at least ``least`` bp with one single interval [s, e).
 
-    The bin [b, b + width) does so where s + least - width <= b <= e - least, and none does if the interval is shorter than that.
+    The bin [b, b + width) does so where s + least - width <= b <= e - least and the interval is as long as that.
     """
     start, end = table["start"].to_numpy(), table["end"].to_numpy()
-    highest = np.where(end - start >= least, end - least, NOWHERE)
-    _set(*bins.between(table["chrom"], start + (least - bins.width), highest), byte, bit)
+    bins.mark(table["chrom"], start + (least - bins.width), np.where(end - start >= least, end - least, NOWHERE), marks, bit)
 
 
-def _summit_in_bin(bins: Bins, table: pd.DataFrame, byte: np.ndarray, bit: np.uint8) -> None:
+def _summit_in_bin(bins: Bins, table: pd.DataFrame, marks: np.ndarray, bit: np.uint8) -> None:
     """The summit of an interval is a base of the bin."""
     summit = table["summit"].to_numpy(copy=True)
-    _set(*bins.between(table["chrom"], summit - bins.width + 1, summit), byte, bit)
+    bins.mark(table["chrom"], summit - bins.width + 1, summit, marks, bit)
 
 
-def _union_half_covered(bins: Bins, table: pd.DataFrame, byte: np.ndarray, bit: np.uint8) -> None:
+def _union_half_covered(bins: Bins, table: pd.DataFrame, marks: np.ndarray, bit: np.uint8) -> None:
     """More than half of the bin lies in the union of the intervals."""
-    covered = np.zeros(len(bins), np.int32)
-    for name, part in table.groupby("chrom", observed=True):
-        start, end = merge(part["start"].to_numpy(), part["end"].to_numpy())
-        chrom = pd.Series(pd.Categorical.from_codes(np.zeros(len(start), np.int8), [name]))
-        _cover(*bins.between(chrom, start - bins.width + 1, end - 1), start, end, bins.start, bins.width, covered)
-    byte[covered > bins.width // 2] |= bit
+    for name, rows in bins.chromosomes():
+        mine = table[table["chrom"] == name]
+        start, end = merge(mine["start"].to_numpy(), mine["end"].to_numpy())
+        marks[rows] |= bit * (_covered(bins.start[rows], bins.width, start, end) > bins.width // 2)
 
 
 RULES: dict[str, Callable[[Bins, pd.DataFrame, np.ndarray, np.uint8], None]] = {
@@ -138,8 +140,8 @@ RULES: dict[str, Callable[[Bins, pd.DataFrame, np.ndarray, np.uint8], None]] = {
 def _index(start: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """How the bins of each chromosome are found: by arithmetic on a regular grid, else through a table of about one entry a bin.
 
-    Returns, for each chromosome, the grid's step (0: no grid); the power of two that a bucket of bases spans; where its part
-    of the table begins; and the table: the first bin (in sorted order) of each bucket and of all after it.
+    Returns, for each chromosome, the grid's step (0: no grid); the power of two of bases that a bucket spans; where its part
+    of the table begins; and the table: for each bucket the first bin (in sorted order) that lies in it or behind it.
     """
     chroms = len(bounds) - 1
     step, shift, lookup_at = (np.zeros(chroms, np.int64) for _ in range(3))
@@ -150,8 +152,7 @@ def _index(start: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarra
         if len(gaps) and gaps[0] > 0 and (gaps == gaps[0]).all():
             step[chrom] = gaps[0]
             continue
-        span = int(mine[-1] - mine[0])
-        shift[chrom] = (span // len(mine)).bit_length()
+        shift[chrom] = int((mine[-1] - mine[0]) // len(mine)).bit_length()
         bucket = (mine - mine[0]) >> shift[chrom]
         lookup_at[chrom] = size
         tables.append((bounds[chrom] + np.searchsorted(bucket, np.arange(bucket[-1] + 2))).astype(np.int32))
@@ -160,53 +161,53 @@ def _index(start: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 @numba.njit(cache=True, nogil=True)
-def _between(code, known, lowest, highest, start, bounds, step, shift, lookup_at, lookup):
-    """As ``Bins.between``; ``known`` turns the codes of the names into the numbers of the bins' chromosomes."""
-    at, stop = np.zeros(len(code), np.int64), np.zeros(len(code), np.int64)
+def _mark(code, known, lowest, highest, start, bounds, step, shift, lookup_at, lookup, marks, bit):
+    """As ``Bins.mark``; ``known`` turns the codes of the names into the numbers of the bins' chromosomes."""
     for one in range(len(code)):
-        chrom, low = known[code[one]], lowest[one]
+        chrom, low, high = known[code[one]], lowest[one], highest[one]
         if chrom < 0:
             continue
         begin, end = bounds[chrom], bounds[chrom + 1]
-        away = low - start[begin]
-        if low > start[end - 1] or highest[one] < max(low, start[begin]):
+        origin = start[begin]
+        low, high = max(low, origin), min(high, start[end - 1])
+        if low > high:
             continue
-        first = begin
         if step[chrom]:
-            if away > 0:
-                first += (away + step[chrom] - 1) // step[chrom]
-            last = min(begin + (highest[one] - start[begin]) // step[chrom] + 1, end)
-        else:
-            if away > 0:
-                bucket = lookup_at[chrom] + (away >> shift[chrom])
-                first, last = np.int64(lookup[bucket]), np.int64(lookup[bucket + 1])
-                while first < last:
-                    middle = (first + last) >> 1
-                    if start[middle] < low:
-                        first = middle + 1
-                    else:
-                        last = middle
-            last = first
-            while last < end and start[last] <= highest[one]:
-                last += 1
-        at[one], stop[one] = first, last
-    return at, stop
+            for at in range(begin + (low - origin + step[chrom] - 1) // step[chrom], begin + (high - origin) // step[chrom] + 1):
+                marks[at] |= bit
+            continue
+        near, far = lookup_at[chrom] + ((low - origin) >> shift[chrom]), lookup_at[chrom] + ((high - origin) >> shift[chrom])
+        # The first bin to mark lies within [first, most], the one past the last within [least, stop].
+        first, most, least, stop = np.int64(lookup[near]), np.int64(lookup[near + 1]), np.int64(lookup[far]), np.int64(lookup[far + 1])
+        while most - first > CROWD:
+            middle = (first + most) >> 1
+            if start[middle] < low:
+                first = middle + 1
+            else:
+                most = middle
+        while stop - least > CROWD:
+            middle = (least + stop) >> 1
+            if start[middle] <= high:
+                least = middle + 1
+            else:
+                stop = middle
+        for at in range(first, stop):
+            marks[at] |= bit if low <= start[at] <= high else np.uint8(0)
 
 
 @numba.njit(cache=True, nogil=True)
-def _set(at, stop, byte, bit):
-    """Set ``bit`` of the bins of each range."""
-    for one in range(len(at)):
-        for place in range(at[one], stop[one]):
-            byte[place] |= bit
-
-
-@numba.njit(cache=True, nogil=True)
-def _cover(at, stop, first, last, start, width, covered):
-    """Add to each bin of a range the bases that its interval [first, last) covers."""
-    for one in range(len(at)):
-        for place in range(at[one], stop[one]):
-            covered[place] += min(last[one], start[place] + width) - max(first[one], start[place])
+def _covered(start, width, first, last):
+    """Bases of each bin (sorted) that lie in the intervals [first, last) (sorted and disjoint), int64 (n,); one chromosome."""
+    covered = np.zeros(len(start), np.int64)
+    near = 0
+    for one in range(len(start)):
+        while near < len(first) and last[near] <= start[one]:
+            near += 1
+        at = near
+        while at < len(first) and first[at] < start[one] + width:
+            covered[one] += min(last[at], start[one] + width) - max(first[at], start[one])
+            at += 1
+    return covered
 
 
 def around(sites: pd.DataFrame, upstream: int, downstream: int) -> pd.DataFrame:

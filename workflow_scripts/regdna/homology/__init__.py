@@ -5,7 +5,7 @@ Windows overlap, so nothing is done window by window: their sequence is laid on 
 """
 
 from regdna.homology.axis import Axis
-from regdna.homology.clusters import clusters
+from regdna.homology.linkage import clusters
 from regdna.homology.words import Words, share_with
 
 __all__ = ["Axis", "Words", "clusters", "share_with"]

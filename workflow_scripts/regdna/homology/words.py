@@ -16,8 +16,8 @@ WORD_BITS = 2 * K
 MOST_WORDS = 1 << 26  # held in memory, at 20 to 24 bytes each
 # ASSUME: a 21-mer found in more than 10 pieces of sequence is a repeat and says nothing of common descent.
 FREQUENT = 10
-# ASSUME: a sequence of which less than a tenth of the 21-mers says something is judged by all of them, as one of many near-copies.
-FEW = 0.1
+# ASSUME: a sequence most of whose 21-mers are found in more than 10 pieces is one of many near-copies and judged by all its words.
+FEW = 0.5
 
 _MASK = np.uint64((1 << WORD_BITS) - 1)
 _ONE, _TWO, _THREE, _TOP, _HALF = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(WORD_BITS - 2), np.uint64(K)
@@ -94,7 +94,7 @@ class Words:
 def share_with(words: Words, part: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Share of each window's informative words that occur in windows of a part, on either strand; NaN for a window without words.
 
-    A window of which fewer than one word in ten is informative is judged by all its words.
+    A window of which less than half the words are informative is judged by all its words.
 
     Args:
         part: which windows are the part, bool (n,).

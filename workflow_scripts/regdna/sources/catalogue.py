@@ -41,7 +41,8 @@ def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: 
         entry["files"] = dict(entry["files"])
         if "table" in entry:
             table = tables.setdefault(entry["table"], read_frozen(Path(entry["table"])))
-            entry["files"] |= files(table, entry["assembly"])
+            about = {"about": entry["about"]} if "about" in entry else {}
+            entry["files"] |= {file: about | one for file, one in files(table, entry["assembly"]).items()}
             # What nobody has confirmed yet is asked of the portal before it is downloaded.
             for row in table[(table["assembly"] == entry["assembly"]) & (table["verified"] == "false")].to_dict("records"):
                 entry["files"][file_name(row)]["frozen"] = row

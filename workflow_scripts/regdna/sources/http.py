@@ -149,7 +149,7 @@ def _attempt(url: str, part: Path, show: Show, stall: float) -> bool:
     headers = {"Accept-Encoding": "identity", "User-Agent": AGENT}
     if held and mark:
         headers |= {"Range": f"bytes={held}-", "If-Range": mark}
-    _keep_pace(url, part.parent)
+    _keep_pace(url, part.parent.parent)  # the folder of all sources
     with requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, stall)) as answer:
         if answer.status_code in AGAIN:
             raise _Later(f"the server answered {answer.status_code} {answer.reason}", _retry_after(answer))

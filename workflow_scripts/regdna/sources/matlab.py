@@ -14,7 +14,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from isal import igzip_lib, isal_zlib
+from isal import isal_zlib
 
 from regdna.step import InputError
 
@@ -26,6 +26,7 @@ HEADER = 128
 MATRIX, COMPRESSED = 14, 15
 COMPLEX = 0x0800
 CLASSES = {1: "a cell array", 2: "a structure", 3: "an object", 4: "text", 5: "a sparse array", 16: "a function", 17: "an object"}
+NUMBERS = {"double", "single", "logical", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 Place = tuple[slice, ...]
 Span = tuple[int, int]
@@ -179,7 +180,7 @@ class _Stream:
                 self._left -= len(data)
             try:
                 part = self._inflate.decompress(data, most)
-            except (isal_zlib.error, igzip_lib.error) as error:
+            except isal_zlib.error as error:
                 raise _damaged(self.path, error) from None
             if part or not data:
                 return part
@@ -323,17 +324,14 @@ def _dataset(path: Path, name: str, one: h5py.Dataset | h5py.Group) -> Array | s
     """The array that an HDF5 object holds, or in words what else it is."""
     if isinstance(one, h5py.Group):
         return "a sparse array" if "MATLAB_sparse" in one.attrs else "a structure"
-    kind = one.attrs.get("MATLAB_class", b"")
+    kind = one.attrs.get("MATLAB_class", "double")  # HDF5 that is not MATLAB's has no classes
+    kind = kind.decode("latin-1") if isinstance(kind, bytes) else kind
     if one.shape is None or 0 in one.shape or "MATLAB_empty" in one.attrs:
         return "empty"
-    if kind in (b"char", "char"):
-        return "text"
-    if one.dtype.kind == "O":
-        return "a cell array"
-    if one.dtype.kind in "cV":
-        return "an array of complex numbers"
+    if kind not in NUMBERS or one.dtype.kind == "O":
+        return {"char": CLASSES[4], "cell": CLASSES[1]}.get(kind, CLASSES[3])
     if one.dtype.kind not in "biuf":
-        return f"an array of {one.dtype}"
+        return "an array of complex numbers"
     return Array(path, name, one.shape[::-1], one.dtype, _read_hdf5)
 
 

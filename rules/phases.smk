@@ -1,0 +1,100 @@
+"""What each phase target asks for, and what it will cost."""
+
+
+def models_of(study, dataset):
+    """Ids of the models that run on a dataset, in the study's order."""
+    return [name for name, one in STUDIES[study]["models"].items() if dataset in one["datasets"]]
+
+
+def results_of(study, models=None):
+    """`results/study/dataset/model` of every dataset and model, or of those models that `models` holds for."""
+    entries = STUDIES[study]["models"]
+    return [
+        f"results/{study}/{dataset}/{model}"
+        for dataset in STUDIES[study]["datasets"]
+        for model in models_of(study, dataset)
+        if models is None or models(entries[model])
+    ]
+
+
+def runs_of(study, dataset=None):
+    """`results/study/dataset/model/seed1` and so on, of one dataset or all."""
+    folders = [path for path in results_of(study) if dataset in (None, Path(path).parts[2])]
+    return [f"{path}/seed{seed}" for path in folders for seed in STUDIES[study]["models"][Path(path).parts[3]]["seeds"]]
+
+
+def runs_of_model(wildcards):
+    """Runs of one model on one dataset, one a seed."""
+    seeds = model(wildcards)["seeds"]
+    return [f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/seed{seed}" for seed in seeds]
+
+
+def checkpoints(wildcards):
+    """Checkpoints of one model on one dataset, one a seed."""
+    return [f"{run}/checkpoint" for run in runs_of_model(wildcards)]
+
+
+def effects_of(study):
+    """Mutagenesis and variant scores of the models that ask for them."""
+    paths = []
+    for folder in results_of(study, lambda entry: entry["mutagenesis"]):
+        entry = STUDIES[study]["datasets"][Path(folder).parts[2]]
+        paths += [f"{folder}/mutagenesis/{locus}.npz" for locus in entry["loci"]]
+        paths += [f"{folder}/variants/{variants}.parquet" for variants in entry["variants"]]
+    return paths
+
+
+def sources_of(study):
+    """Every fetched file that a study reads."""
+    paths = set()
+    for entry in STUDIES[study]["datasets"].values():
+        if "genome" in entry:
+            paths |= {source_file(f"{entry['genome']}/{file}") for file in SOURCES[entry["genome"]]["files"]}
+        paths |= {source_file(path) for _, path in references(entry)}
+    return sorted(paths)
+
+
+def say_plan(study):
+    """Say before a run, dry or not, what it will download and hold."""
+    missing = [path.removeprefix("results/sources/") for path in sources_of(study) if not Path(path).is_file()]
+    files, total, unknown = downloads(missing, SOURCES)
+    if files and workflow.is_main_process:
+        held = disk(STUDIES[study], SOURCES, ASSEMBLIES.groupby("assembly")["length"].sum().to_dict())
+        more = f", and {unknown} files of unknown size" if unknown else ""
+        print(
+            f"regdna: study {study}: {files} files to download, about {words(total)}{more}; "
+            f"about {words(held)} of disk without checkpoints",
+            file=sys.stderr,
+        )
+
+
+def invocation(wildcards):
+    """How Snakemake is called for results of this study, for the commands on its page."""
+    default = read_yaml(Path(workflow.basedir) / "config.yaml")["studies"]
+    if config["studies"] == default:
+        return "snakemake"
+    return f"snakemake --config study={wildcards.study} studies={config['studies']} --"
+
+
+PHASES = {
+    "sources": sources_of,
+    "windows": lambda study: [
+        f"results/{study}/{name}/{file}" for name in STUDIES[study]["datasets"] for file in ("splits.json", "targets.tsv")
+    ],
+    "train": lambda study: [f"{run}/checkpoint" for run in runs_of(study)],
+    "variants": effects_of,
+    "evaluate": lambda study: [f"results/{study}/comparison.parquet", *(f"{path}/metrics.parquet" for path in results_of(study))],
+    "report": lambda study: [f"results/{study}/report.html", f"results/{study}/ledger.tsv"],
+}
+
+
+def every(study, *phases):
+    """Results of one or more phases of a study."""
+    return [path for phase in phases for path in PHASES[phase](study)]
+
+
+say_plan(config["study"])
+
+
+onstart:
+    write_json(Path("results/store/last-run.json"), sys.argv[1:])  # for `make resume`
