@@ -10,7 +10,7 @@ from regdna.models.classifier import Classifier
 from regdna.step import InputError, run
 from regdna.store import atomic
 from regdna.tracks import write_vcf
-from regdna.variants import SCORES, read_vcf, score, spell
+from regdna.variants import SCORES, anchor, read_variants, score, spell
 
 log = logging.getLogger("regdna")
 
@@ -28,9 +28,10 @@ def main(
     Columns: chrom, position (0-based), id, ref, alt, target (index), name, then each score of ``SCORES`` and its spread
     over seeds. Variants that cannot be scored are counted in the log and in the file's metadata, by reason.
     """
-    table, left_out = read_vcf(variants, assembly)
+    table, left_out = read_variants(variants, assembly)
     held = Genome(*genome)
     table["chrom"] = [f"chr{name}" if name not in held and f"chr{name}" in held else name for name in table["chrom"]]
+    table = anchor(table, held)
     classifiers = [Classifier(path) for path in checkpoints]
     about = classifiers[0].about
     rows, reference, alternate, unspelled = spell(table, held, about["length"])

@@ -49,7 +49,7 @@ def main(
     if rule.get("drop_similar"):
         train = np.flatnonzero(part == "train")
         part[train[share_with(words, np.isin(part, rules.PARTS[1:]), train) >= rules.SIMILAR]] = "similar"
-    table["split"] = leave_out(part, training_sites, rule.get("seed", 0))
+    table["split"] = pd.Categorical(leave_out(part, training_sites, rule.get("seed", 0)))
     refuse_empty(part)
     shares = {name: share_with(words, part == "train", np.flatnonzero(part == name)) for name in rules.PARTS[1:]}
     *prints, sequence_digest = axis.fingerprints()

@@ -3,7 +3,7 @@ import gzip
 import numpy as np
 import pytest
 
-from regdna.intervals import count_separate, distance_to_nearest, largest_overlap, merge, read_bed
+from regdna.intervals import UCSC_TABLES, count_separate, distance_to_nearest, merge, read_bed
 from regdna.step import InputError
 
 
@@ -12,21 +12,159 @@ def random_intervals(draw, count, reach=300, longest=60):
     return start, start + draw.integers(1, longest, count)
 
 
+def write(path, text):
+    """The text at a path, gzipped if its name says so."""
+    data = text if isinstance(text, bytes) else text.encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def slow_read(text, columns, value=None, summit=None):
+    """The obvious reader that read_bed must equal: text of a sound file to rows."""
+    rows = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#") or line.split()[0] in ("track", "browser"):
+            continue
+        fields = line.split("\t") if "\t" in line else line.split()
+        strand = fields[5] if columns == (0, 1, 2) and len(fields) > 5 and fields[5] in ("+", "-") else "."
+        row = [fields[columns[0]], int(fields[columns[1]]), int(fields[columns[2]]), strand]
+        rows.append(row + ([] if value is None else [fields[value]]) + ([] if summit is None else [row[1] + int(fields[summit])]))
+    return rows
+
+
 @pytest.mark.parametrize("suffix", [".bed", ".bed.gz"])
 def test_read_bed_takes_comments_and_six_columns(tmp_path, suffix):
-    path = tmp_path / f"a{suffix}"
-    text = b"# made\ntrack name=x\nbrowser y\n\nchr1\t1\t5\r\nchr2\t0\t9\tname\t0\t-\r\nchr2\t7\t8\tname\t0\t+\textra\n"
-    path.write_bytes(gzip.compress(text) if suffix.endswith("gz") else text)
-    assert read_bed(path).to_numpy().tolist() == [["chr1", 1, 5, "."], ["chr2", 0, 9, "-"], ["chr2", 7, 8, "+"]]
+    text = "# made\ntrack name=x\nbrowser y\ntrack\n\n \t\nchr1\t1\t5\r\nchr2\t0\t9\tname\t0\t-\r\nchr2\t7\t8\tname\t0\t+\textra\n"
+    found = read_bed(write(tmp_path / f"a{suffix}", text))
+    assert found.to_numpy().tolist() == [["chr1", 1, 5, "."], ["chr2", 0, 9, "-"], ["chr2", 7, 8, "+"]]
+    assert found.dtypes.astype(str).to_dict() == {"chrom": "category", "start": "int64", "end": "int64", "strand": "category"}
 
 
-@pytest.mark.parametrize("line", ["chr1 1 5", "chr1\t1", "chr1\tx\t5", "chr1\t5\t5", "chr1\t6\t5", "chr1\t-1\t5"])
-def test_read_bed_names_the_broken_line(tmp_path, line):
-    path = tmp_path / "a.bed"
-    path.write_text(f"chr1\t1\t2\n{line}\n")
-    with pytest.raises(InputError, match="line 2") as error:
+@pytest.mark.parametrize(
+    "text",
+    ["chr1\t1\t5\nchr2\t2\t6", "#x\nchr1\t1\t5\nchr2\t2\t6\t\n",
+     "chr1 1 5\n  chr2   2  6  \n", "chr1\t1\t5\r\nchr2 2 6\r\n",
+     "\ufeffchr1\t1\t5\nchr2\t2\t6\t\n", "\ufeff#x\nchr1\t1\t5\nchr2\t2\t6"],
+)  # fmt: skip
+def test_read_bed_takes_tabs_spaces_marks_and_line_ends(tmp_path, text):
+    assert read_bed(write(tmp_path / "a.bed", text)).to_numpy().tolist() == [["chr1", 1, 5, "."], ["chr2", 2, 6, "."]]
+
+
+def test_a_name_that_begins_like_a_header_is_a_chromosome(tmp_path):
+    found = read_bed(write(tmp_path / "a.bed", "tracks\t1\t5\nbrowser2\t1\t5\ntig\t1\t5\nb\t1\t5\ntrack\t1\t5\n"))
+    assert found["chrom"].tolist() == ["tracks", "browser2", "tig", "b"]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing\n", "track x", "\ufeff"])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_file_without_intervals_is_an_empty_table(tmp_path, text, suffix):
+    found = read_bed(write(tmp_path / f"a.bed{suffix}", text), value=4, summit=True)
+    assert len(found) == 0 and found["start"].dtype == np.int64
+    assert list(found.columns) == ["chrom", "start", "end", "strand", "value", "summit"]
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("seed", range(3))
+def test_read_bed_equals_the_slow_reader(tmp_path, seed, suffix):
+    draw = np.random.default_rng(seed)
+    names = [f"chr{at}" for at in range(1, 23)] + ["chrX", "GL000192.1", "c", "chr1_gl000191_random", "chrÄ"]
+    lines = []
+    for _ in range(3000):
+        start, size = int(draw.integers(0, 10 ** int(draw.integers(1, 10)))), int(draw.integers(1, 5000))
+        fields = [draw.choice(names), start, start + size, draw.choice(["x", "", "peak 1", "x"]), 0, draw.choice(list("+-."))]
+        fields += [round(draw.random(), 4), -1, -1, draw.integers(size)]
+        end = draw.choice(["\n", "\r\n", "\n\n", "\n#\n"])
+        lines.append("\t".join(map(str, fields)) + end)
+    text = "".join(lines)
+    found = read_bed(write(tmp_path / f"a.narrowPeak{suffix}", text), value=4, summit=True)
+    assert found.to_numpy().tolist() == slow_read(text, (0, 1, 2), 3, 9)
+
+
+def test_value_may_be_any_column_also_one_that_is_read_anyway(tmp_path):
+    path = write(tmp_path / "a.bed", "chr1\t1\t5\tα\t7\t-\nchr1\t2\t5\t\t7\t-\nchr2\t2\t6\tα\t8\t+\n")
+    assert read_bed(path, value=4)["value"].tolist() == ["α", "", "α"]
+    assert [read_bed(path, value=at)["value"].tolist() for at in (1, 3, 6)] == [["chr1", "chr1", "chr2"], ["5", "5", "6"], ["-", "-", "+"]]
+
+
+@pytest.mark.parametrize("name", UCSC_TABLES)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_tables_of_ucsc_are_known_by_name(tmp_path, name, suffix):
+    columns = UCSC_TABLES[name]
+    row = [str(90 + at) for at in range(12)]
+    for column, text in zip(columns, ("chr7", "11", "22"), strict=True):
+        row[column] = text
+    text = "\t".join(row) + "\n"
+    found = read_bed(write(tmp_path / f"{name}{suffix}", text), value=12)
+    assert found.to_numpy().tolist() == [["chr7", 11, 22, ".", "101"]]
+    with pytest.raises(InputError, match=f"line 2 .*columns {columns[0] + 1} to {columns[2] + 1}"):
+        read_bed(write(tmp_path / f"{name}{suffix}", text + "chr1\t1\t5\n"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["chr1 1 5\tx", "chr1\t1", "chr1", "chr1\tx\t5", "chr1\t5\t5", "chr1\t6\t5", "chr1\t-1\t5", "chr1\t1e3\t2000",
+     "chr1\t1.0\t5", "chr1\t1\t", "\t1\t5",
+     "chr1\t1\t1234567890123456789", "chr1\t--1\t5", "chr1\t1\t5x", "chr1\t 1\t5", "chr1\t-\t5", "start\tend\tchrom", "<html>"],
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["", "\n", "\r\nchr9\tx\n"])
+def test_read_bed_names_the_first_broken_line(tmp_path, line, end):
+    path = write(tmp_path / "a.bed", f"# one\nchr1\t1\t2\n{line}{end}")
+    with pytest.raises(InputError, match="line 3 ") as error:
         read_bed(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_message_says_what_is_wrong_with_the_line(tmp_path):
+    for line, message in (("chr1\t1e3\t2000", "is not BED"), ("chr1\t-1\t5", "start -1 and end 5"), ("chr1\t7\t5", "start 7 and end 5")):
+        with pytest.raises(InputError, match=message):
+            read_bed(write(tmp_path / "a.bed", line))
+
+
+def test_a_missing_column_is_named(tmp_path):
+    path = write(tmp_path / "a.bed", "chr1\t1\t5\tx\nchr1\t1\t5\n")
+    with pytest.raises(InputError, match="line 2 has no column 4"):
+        read_bed(path, value=4)
+
+
+@pytest.mark.parametrize("peak", ["-1", "4", "400", "x", "", None])
+def test_a_summit_outside_its_interval_asks_for_another_rule(tmp_path, peak):
+    good = "chr1\t100\t104\t.\t0\t.\t1\t1\t1\t"
+    path = write(tmp_path / "a.narrowPeak", f"{good}0\n{good}3\n" + (good[:-1] if peak is None else good + peak))
+    with pytest.raises(InputError, match="line 3 has no summit .*choose a rule") as error:
+        read_bed(path, summit=True)
     assert str(path) in str(error.value)
+    assert len(read_bed(path)) == 3
+
+
+def test_a_cut_or_false_gzip_file_is_one_line(tmp_path):
+    whole = gzip.compress("".join(f"chr1\t{at}\t{at + 9}\n" for at in range(5000)).encode())
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 255
+    for broken in (whole[:-1], whole[:-8], whole[:50], whole[:5], bytes(flipped), whole + b"more", b"chr1\t1\t5\n", b""):
+        path = tmp_path / "a.bed.gz"
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match="cut short or no gzip file; fetch it again") as error:
+            read_bed(path)
+        assert str(path) in str(error.value)
+
+
+def test_gzip_is_known_by_its_bytes_and_may_come_in_parts(tmp_path):
+    path = tmp_path / "a.bed"
+    path.write_bytes(gzip.compress(b"chr1\t1\t5\nchr1") + gzip.compress(b"\t2\t6\n"))
+    assert read_bed(path)["start"].tolist() == [1, 2]
+
+
+def test_many_names_keep_their_rows_apart(tmp_path):
+    names = [f"contig{at}" for at in range(20_000)] * 2
+    found = read_bed(write(tmp_path / "a.bed", "".join(f"{name}\t{at}\t{at + 1}\n" for at, name in enumerate(names))))
+    assert found["chrom"].tolist() == names and len(found["chrom"].cat.categories) == 20_000
+
+
+def test_read_bed_reads_every_real_peak_file(shared):
+    for path in sorted((shared / "data/annotation/encode_hg19").glob("*.gz"))[::8]:
+        found = read_bed(path, value=10)
+        expected = slow_read(gzip.decompress(path.read_bytes()).decode(), (0, 1, 2), 9)
+        assert len(found) > 1000 and found.to_numpy().tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -43,21 +181,6 @@ def test_merge_covers_the_same_bases_with_the_fewest_intervals(seed):
 def test_merge_joins_touching_and_takes_none():
     assert [part.tolist() for part in merge(np.array([5, 0]), np.array([9, 5]))] == [[0], [9]]
     assert [len(part) for part in merge(np.array([]), np.array([]))] == [0, 0]
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_largest_overlap_equals_brute_force(seed):
-    draw = np.random.default_rng(seed)
-    window = random_intervals(draw, 50)
-    # one long interval among short ones: the search must not lose it
-    start, end = (np.r_[part, extra] for part, extra in zip(random_intervals(draw, 30), (0, 250), strict=True))
-    expected = [max(0, max(min(b, d) - max(a, c) for c, d in zip(start, end, strict=True))) for a, b in zip(*window, strict=True)]
-    assert largest_overlap(*window, start, end).tolist() == expected
-
-
-def test_largest_overlap_takes_intervals_singly():
-    assert largest_overlap(np.array([0]), np.array([90]), np.array([0, 60]), np.array([30, 90])).tolist() == [30]
-    assert largest_overlap(np.array([0]), np.array([90]), np.array([]), np.array([])).tolist() == [0]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -141,7 +141,7 @@ def test_the_trees_are_all_and_lead_to_their_root():
 
 
 def test_a_tree_is_as_likely_as_there_are_edges_to_make_it():
-    counts = np.array([[9, 2, 0, 1], [3, 0, 5, 1], [0, 0, 0, 0], [1, 4, 0, 2]])  # no G but at the end
+    counts = np.array([[9, 0, 3, 1], [3, 0, 5, 1], [0, 0, 0, 0], [1, 4, 0, 2]])  # no G but at the end; the first tree has no edges
     weight = {tuple(tree): int(np.prod(counts[[0, 1, 3], tree[[0, 1, 3]]])) for tree in TREES[2]}
     total = sum(weight.values())
     drawn = [tuple(_draw_tree(counts, 2, (at + 0.5) / total)) for at in range(total)]

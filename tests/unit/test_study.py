@@ -7,17 +7,24 @@ import yaml
 
 from regdna.manifest import read_yaml, validate
 from regdna.models import ARCHITECTURES
+from regdna.sources.catalogue import complete
 from regdna.step import InputError
-from regdna.study import check_datasets, complete_models, read_studies
+from regdna.study import apply_preset, check_datasets, complete_models, read_studies, references
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "rules/schemas/study.schema.yaml")
 SOURCES = {
-    "dhs": {"assembly": "hg38", "length": 200, "files": {"1.npz": {}}},
+    "dhs": {"assembly": "hg38", "files": {"1.npz": {}, "2.npz": {}, "open.bed.gz": {}}},
     "part": {"assembly": "hg19", "regions": [["chr2", 20_000, 90_000]], "files": {"sequence.fa.gz": {}}},
-    "annotation": {"assembly": "hg19", "files": {"tss.bed": {}, "islands.bed": {}, "calls.vcf": {}}},
-    "other": {"assembly": "hg38", "files": {"tss.bed": {}, "calls.vcf": {}}},
+    "annotation": {"assembly": "hg19", "files": {"tss.bed": {}, "islands.bed": {}, "calls.vcf": {}, "k562.bigWig": {}}},
+    "other": {"assembly": "hg38", "files": {"tss.bed": {}, "calls.vcf": {}, "k562.bigWig": {}}},
+    "genes": {"assembly": "", "files": {"own.csv": {}}},
 }
+PRESETS = {
+    "published": {"assembly": "hg38", "rule": "chromosomes", "test": ["chr1"], "validation": ["chr2:1-30,000"], "unused": ["chr3"],
+                  "known": "touches"},
+    "elsewhere": {"assembly": "hg38", "rule": "chromosomes", "test": ["chr21"], "validation": ["chr2"]},
+}  # fmt: skip
 ASSEMBLIES = pd.DataFrame(
     [("hg19", "chr1", 50_000), ("hg19", "chr2", 100_000), ("hg38", "chr1", 50_000), ("hg38", "chr2", 60_000), ("hg38", "chr3", 60_000)],
     columns=["assembly", "chrom", "length"],
@@ -43,7 +50,7 @@ datasets:
   sites:
     title: Sites
     assembly: hg38
-    sites: dhs
+    sequences: {files: [{file: dhs/1.npz}], length: 200}
     labels: exclusive
     split: {rule: chromosomes, test: [chr1], validation: [chr2]}
     loci: [site]
@@ -84,8 +91,12 @@ def edited(changes):
 
 
 def read(tmp_path, study, sources=SOURCES):
-    (tmp_path / "s.yaml").write_text(study if isinstance(study, str) else yaml.safe_dump(study))
-    return read_studies(tmp_path, "s", SCHEMA, ARCHITECTURES, sources, ASSEMBLIES, LOCI)["s"]
+    """A study read and checked as the workflow does."""
+    path = tmp_path / "s.yaml"
+    path.write_text(study if isinstance(study, str) else yaml.safe_dump(study))
+    found = read_studies(tmp_path, "s", SCHEMA, ARCHITECTURES, PRESETS)["s"]
+    check_datasets(found, sources, ASSEMBLIES, LOCI, str(path))
+    return found
 
 
 def refused(tmp_path, study, *parts, sources=SOURCES):
@@ -135,7 +146,10 @@ WRONG = {
     "none for a mapping": ({"models": None}, ["models: None is not of type object"]),
     "too small": ({"training.epochs": 0}, ["training.epochs: 0"]),
     "unknown choice": ({"datasets.sites.labels": "exclusif"}, ["datasets.sites.labels", "did you mean 'exclusive'"]),
-    "unknown assembly": ({"datasets.sites.assembly": "hg18"}, ["datasets.sites.assembly: 'hg18'", "hg19, hg38"]),
+    "unknown assembly": (
+        {"datasets.sites.assembly": "hg18"},
+        ["datasets.sites.assembly: 'hg18' is not in resources/assemblies.tsv", "did you mean 'hg38'"],
+    ),
     "unknown rule": ({"datasets.region.targets.island.rule": "any"}, ["datasets.region.targets.island.rule", "'any_overlap'"]),
     "bad id": ({"models.Big_Model": {"architecture": "basset"}}, ["models", "'Big_Model'", "small letters, digits and hyphens"]),
     "same seed twice": ({"seeds": [1, 1]}, ["seeds"]),
@@ -150,11 +164,70 @@ WRONG = {
     "number for a switch": ({"models.basset.training": {"reverse_complement": 1}}, ["basset.training.reverse_complement: 1", "bool"]),
     "regime it has not": ({"models.basset.regime": "probe"}, ["models.basset.regime", "basset has full, not probe"]),
     "model's dataset": ({"models.basset.datasets": ["site"]}, ["models.basset.datasets: 'site'", "did you mean 'sites'"]),
-    "both kinds": ({"datasets.sites.genome": "part"}, ["datasets.sites", "either 'sites' or 'genome'"]),
-    "neither kind": ({"datasets.sites.sites": REMOVED}, ["datasets.sites", "either 'sites' or 'genome'"]),
-    "genome without targets": ({"datasets.region.targets": REMOVED}, ["datasets.region", "'windows' and 'targets'"]),
+    "both kinds": ({"datasets.sites.windows": {"bin": 200, "context": 200}}, ["datasets.sites", "either 'sequences' or 'windows'"]),
+    "neither kind": ({"datasets.sites.sequences": REMOVED}, ["datasets.sites", "either 'sequences' or 'windows'"]),
+    "genome without targets": ({"datasets.region.targets": REMOVED}, ["datasets.region", "needs 'genome' and 'targets'"]),
+    "windows without genome": ({"datasets.region.genome": REMOVED}, ["datasets.region", "needs 'genome' and 'targets'"]),
+    "sequences with targets": (
+        {"datasets.sites.targets": {"a": {"intervals": "other/tss.bed", "rule": "any_overlap"}}},
+        ["datasets.sites: sequences carry their labels", "take out 'targets'"],
+    ),
+    "sequences with negatives": ({"datasets.sites.negatives": {}}, ["datasets.sites: sequences carry their labels"]),
+    "no files": ({"datasets.sites.sequences": {"files": []}}, ["datasets.sites.sequences.files"]),
+    "no such part": (
+        {"datasets.sites.sequences": {"files": [{"file": "dhs/1.npz", "part": "tests"}]}},
+        ["datasets.sites.sequences.files.0.part: 'tests'", "did you mean 'test'"],
+    ),
+    "chrom without start": (
+        {"datasets.sites.sequences": {"files": [{"file": "dhs/1.npz"}], "columns": {"chrom": "c"}}},
+        ["datasets.sites.sequences.columns", "'start'"],
+    ),
+    "intervals without genome": (
+        {"datasets.sites.sequences": {"files": [{"file": "dhs/1.npz"}, {"file": "dhs/open.bed.gz"}], "length": 200}},
+        ["datasets.sites.sequences.files.1: intervals have no sequence", "'genome' and 'sequences.length'"],
+    ),
+    "intervals without length": (
+        {
+            "datasets.region.sequences": {"files": [{"file": "annotation/tss.bed"}]},
+            "datasets.region.windows": REMOVED,
+            "datasets.region.targets": REMOVED,
+        },
+        ["datasets.region.sequences.files.0: intervals have no sequence"],
+    ),
+    "loci without length": (
+        {"datasets.sites.sequences": {"files": [{"file": "dhs/1.npz"}]}},
+        ["datasets.sites.loci: loci need to know the length", "sequences.length"],
+    ),
     "unknown source": ({"datasets.region.genome": "pert"}, ["datasets.region.genome: 'pert'", "did you mean 'part'"]),
-    "unknown sites": ({"datasets.sites.sites": "dsh"}, ["datasets.sites.sites: 'dsh'", "resources/sources.yaml", "'dhs'"]),
+    "unknown source of sequences": (
+        {"datasets.sites.sequences": {"files": [{"file": "dsh/1.npz"}]}},
+        ["datasets.sites.sequences.files.0.file: source 'dsh'", "resources/sources.yaml", "'dhs'"],
+    ),
+    "unknown file of sequences": (
+        {"datasets.sites.sequences": {"files": [{"file": "dhs/1.npz"}, {"file": "dhs/3.npz"}]}},
+        ["datasets.sites.sequences.files.1.file: source dhs has no file '3.npz'", "did you mean"],
+    ),
+    "unknown positions": (
+        {"datasets.sites.sequences": {"files": [{"file": "dhs/1.npz"}], "positions": "dhs/p.bed"}},
+        ["datasets.sites.sequences.positions: source dhs has no file 'p.bed'"],
+    ),
+    "unknown names": (
+        {"datasets.sites.sequences": {"files": [{"file": "dhs/1.npz"}], "names": "names/p"}},
+        ["datasets.sites.sequences.names: source 'names'"],
+    ),
+    "unknown repeats": ({"datasets.region.repeats": "annotation/rmsk.txt.gz"}, ["datasets.region.repeats", "no file 'rmsk.txt.gz'"]),
+    "unknown centres": (
+        {"datasets.region.windows": {"bin": 200, "context": 1000, "centres": "annotation/ts.bed"}},
+        ["datasets.region.windows.centres", "did you mean 'tss.bed'"],
+    ),
+    "unknown exclusion": (
+        {"datasets.region.windows": {"bin": 200, "context": 1000, "exclude": ["annotation/tss.bed", "blacklist/b.bed"]}},
+        ["datasets.region.windows.exclude.1: source 'blacklist'"],
+    ),
+    "unknown signal": (
+        {"datasets.region.targets.island": {"signal": "annotation/gm12878.bigWig", "threshold": 2}},
+        ["datasets.region.targets.island.signal", "did you mean 'k562.bigWig'"],
+    ),
     "unknown file": ({"datasets.region.tss": "annotation/tts.bed"}, ["datasets.region.tss", "no file 'tts.bed'", "did you mean 'tss.bed'"]),
     "no file": ({"datasets.region.tss": "annotation"}, ["datasets.region.tss", "no file ''"]),
     "unknown target source": (
@@ -164,15 +237,72 @@ WRONG = {
     "unknown variants": ({"datasets.region.variants": {"calls": "annotation/call.vcf"}}, ["datasets.region.variants.calls", "'calls.vcf'"]),
     "mixed tss": ({"datasets.region.tss": "other/tss.bed"}, ["datasets.region.tss: source other is hg38, the dataset hg19", "never mix"]),
     "mixed variants": ({"datasets.region.variants": {"calls": "other/calls.vcf"}}, ["datasets.region.variants.calls", "never mix"]),
-    "mixed genome": ({"datasets.sites.assembly": "hg19"}, ["datasets.sites.sites: source dhs is hg38, the dataset hg19"]),
+    "mixed sequences": (
+        {"datasets.sites.assembly": "hg19"},
+        ["datasets.sites.sequences.files.0.file: source dhs is hg38, the dataset hg19"],
+    ),
+    "mixed genome": ({"datasets.region.assembly": "hg38"}, ["datasets.region.genome: source part is hg19, the dataset hg38"]),
+    "no assembly of its own": ({"datasets.sites.assembly": ""}, ["sequences.files.0.file: source dhs is hg38, the dataset of none"]),
+    "mixed signal": (
+        {"datasets.region.targets.island": {"signal": "other/k562.bigWig", "threshold": 2}},
+        ["datasets.region.targets.island.signal: source other is hg38", "never mix"],
+    ),
+    "mixed exclusion": (
+        {"datasets.region.windows": {"bin": 200, "context": 1000, "exclude": ["other/tss.bed"]}},
+        ["datasets.region.windows.exclude.0", "never mix"],
+    ),
     "chromosome in two parts": ({"datasets.sites.split.validation": ["chr2", "chr1"]}, ["datasets.sites.split: chr1 in both"]),
     "unknown chromosome": ({"datasets.sites.split.test": ["chr33"]}, ["datasets.sites.split.test: 'chr33'", "did you mean 'chr3'"]),
     "chromosome not a list": ({"datasets.sites.split.test": "chr1"}, ["datasets.sites.split.test", "list them by name"]),
+    "unknown chromosome of a region": (
+        {"datasets.sites.split.test": ["chr33:1-500"]},
+        ["datasets.sites.split.test: 'chr33:1-500'", "'chr3'"],
+    ),
+    "unknown unused": ({"datasets.sites.split.unused": ["chr33"]}, ["datasets.sites.split.unused: 'chr33'", "did you mean 'chr3'"]),
+    "region in two parts": (
+        {"datasets.sites.split.test": ["chr1:1-500"], "datasets.sites.split.validation": ["chr1:1-500"]},
+        ["datasets.sites.split: chr1:1-500 in both"],
+    ),
     "chromosomes empty": ({"datasets.sites.split.test": []}, ["datasets.sites.split.test", "list them by name"]),
     "chromosome as number": ({"datasets.sites.split.test": [1]}, ["datasets.sites.split.test", "list them by name"]),
     "blocks not a number": ({"datasets.region.split.test": ["chr1"]}, ["datasets.region.split.test", "number of blocks"]),
     "no blocks": ({"datasets.region.split.test": 0}, ["datasets.region.split.test", "at least 1"]),
     "true blocks": ({"datasets.region.split.validation": True}, ["datasets.region.split.validation", "number of blocks"]),
+    "no rule": ({"datasets.sites.split": {"test": ["chr1"]}}, ["datasets.sites.split: 'rule' is missing", "'preset'"]),
+    "no test": ({"datasets.sites.split.test": REMOVED}, ["datasets.sites.split: 'test' is missing"]),
+    "no validation": ({"datasets.region.split.validation": REMOVED}, ["datasets.region.split: 'validation' is missing"]),
+    "chromosomes for a share": ({"datasets.sites.split.rule": "homology"}, ["datasets.sites.split.test: ['chr1'] is no share"]),
+    "a share above one": (
+        {"datasets.sites.split": {"rule": "homology", "test": 1, "validation": 0.1}},
+        ["datasets.sites.split.test: 1 is no share", "between 0 and 1"],
+    ),
+    "a share of nothing": (
+        {"datasets.sites.split": {"rule": "homology", "test": 0.1, "validation": 0}},
+        ["datasets.sites.split.validation: 0 is no share"],
+    ),
+    "true share": (
+        {"datasets.sites.split": {"rule": "homology", "test": True, "validation": 0.1}},
+        ["datasets.sites.split.test: True is no share"],
+    ),
+    "shares of all": (
+        {"datasets.sites.split": {"rule": "homology", "test": 0.6, "validation": 0.4}},
+        ["datasets.sites.split: test and validation are all of the windows"],
+    ),
+    "shares for blocks": ({"datasets.region.split.test": 0.1}, ["datasets.region.split.test", "number of blocks"]),
+    "unknown preset": (
+        {"datasets.sites.split": {"preset": "publised"}},
+        ["datasets.sites.split.preset: 'publised' is not in resources/splits.yaml", "did you mean 'published'"],
+    ),
+    "preset and rule": (
+        {"datasets.sites.split": {"preset": "published", "rule": "given"}},
+        ["datasets.sites.split: give either 'preset' or 'rule'"],
+    ),
+    "preset and test": ({"datasets.sites.split": {"preset": "published", "test": ["chr1"]}}, ["datasets.sites.split", "either 'preset'"]),
+    "preset of other chromosomes": ({"datasets.sites.split": {"preset": "elsewhere"}}, ["datasets.sites.split.test: 'chr21'"]),
+    "preset of another assembly": (
+        {"datasets.region.split": {"preset": "published"}},
+        ["datasets.region.split.preset: published is for hg38, the dataset is hg19", "never mix"],
+    ),
     "no block length": ({"datasets.region.split.block": REMOVED}, ["datasets.region.split", "'block' is missing"]),
     "gap below a window": ({"datasets.region.split.gap": 999}, ["datasets.region.split.gap: 999 bp is less than one window (1000)"]),
     "upstream alone": (
@@ -183,12 +313,59 @@ WRONG = {
         {"datasets.region.targets.promoter.downstream": 0, "datasets.region.targets.promoter.upstream": 0},
         ["datasets.region.targets.promoter", "both 0"],
     ),
+    "intervals and signal": (
+        {"datasets.region.targets.island.signal": "annotation/k562.bigWig"},
+        ["datasets.region.targets.island: give either 'intervals' or 'signal'"],
+    ),
+    "neither intervals nor signal": (
+        {"datasets.region.targets.island": {"rule": "any_overlap"}},
+        ["datasets.region.targets.island: give either 'intervals' or 'signal'"],
+    ),
+    "intervals without rule": (
+        {"datasets.region.targets.island.rule": REMOVED},
+        ["datasets.region.targets.island: intervals need 'rule' and not 'threshold'"],
+    ),
+    "intervals with threshold": (
+        {"datasets.region.targets.island.threshold": 2},
+        ["datasets.region.targets.island: intervals need 'rule'"],
+    ),
+    "signal without threshold": (
+        {"datasets.region.targets.island": {"signal": "annotation/k562.bigWig"}},
+        ["datasets.region.targets.island: signal need", "'threshold' and not 'rule'"],
+    ),
+    "signal with rule": (
+        {"datasets.region.targets.island": {"signal": "annotation/k562.bigWig", "threshold": 1, "rule": "any_overlap"}},
+        ["datasets.region.targets.island: signal need", "'threshold' and not 'rule'"],
+    ),
+    "column without values": (
+        {"datasets.region.targets.island.column": 4},
+        ["datasets.region.targets.island: give both 'column' and 'values'"],
+    ),
+    "values without column": ({"datasets.region.targets.island.values": ["PLS"]}, ["datasets.region.targets.island", "both 'column' and"]),
+    "column of coordinates": (
+        {"datasets.region.targets.island.column": 3, "datasets.region.targets.island.values": ["5"]},
+        ["datasets.region.targets.island.column: 3"],
+    ),
+    "one exclusive target": (
+        {"datasets.region.labels": "exclusive", "datasets.region.targets.island": REMOVED},
+        ["datasets.region.labels: one target excludes nothing"],
+    ),
+    "unknown distance": (
+        {"datasets.region.negatives": {"match": ["gc", "tss_distance"]}, "datasets.region.tss": REMOVED},
+        ["datasets.region.negatives.match: tss_distance is not known", "'tss'"],
+    ),
+    "unknown match": ({"datasets.region.negatives": {"match": ["cpg"]}}, ["datasets.region.negatives.match.0: 'cpg'"]),
+    "negative negatives": ({"datasets.region.negatives": {"per_positive": -1}}, ["datasets.region.negatives.per_positive"]),
     "uneven flanks": ({"datasets.region.windows.context": 1001}, ["datasets.region.windows", "context 1001", "bin 200"]),
     "context below bin": ({"datasets.region.windows.context": 100}, ["datasets.region.windows", "context 100"]),
     "context above window": ({"models.basset.context": 201}, ["models.basset.context: 201 bp, but windows of sites have 200"]),
     "context above genome window": ({"models.kmer.context": 500}, ["models.kmer.context: 500 bp, but windows of sites have 200"]),
     "unknown locus": ({"datasets.region.loci": ["goood"]}, ["datasets.region.loci: 'goood'", "did you mean 'good'"]),
     "locus of another assembly": ({"datasets.region.loci": ["site"]}, ["datasets.region.loci: site is on hg38", "never mix"]),
+    "locus of a dataset without assembly": (
+        {"datasets.sites.assembly": "", "datasets.sites.sequences": {"files": [{"file": "genes/own.csv"}], "length": 200}},
+        ["datasets.sites.loci: site is on hg38, the dataset on none"],
+    ),
     "locus outside the assembly": ({"datasets.region.loci": ["beyond"]}, ["beyond at chr2:99900-100100 lies outside hg19"]),
     "locus on no chromosome": ({"datasets.region.loci": ["nowhere"]}, ["nowhere at chr9:1-200 lies outside hg19"]),
     "locus turned round": ({"datasets.region.loci": ["turned"]}, ["turned", "mend resources/loci.tsv"]),
@@ -234,21 +411,21 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path):
 def test_an_unknown_study_is_refused_with_the_nearest(tmp_path):
     (tmp_path / "demo.yaml").write_text(STUDY)
     with pytest.raises(InputError, match="study 'dmo' is not in .*did you mean 'demo'"):
-        read_studies(tmp_path, "dmo", SCHEMA, ARCHITECTURES, SOURCES, ASSEMBLIES, LOCI)
+        read_studies(tmp_path, "dmo", SCHEMA, ARCHITECTURES, PRESETS)
 
 
 @pytest.mark.parametrize("name", ["sources", "store", "logs", "Big_Study"])
 def test_a_study_whose_name_cannot_be_a_folder_of_results_is_refused(tmp_path, name):
     (tmp_path / f"{name}.yaml").write_text(STUDY)
     with pytest.raises(InputError, match=f"{name}.*rename it"):
-        read_studies(tmp_path, name, SCHEMA, ARCHITECTURES, SOURCES, ASSEMBLIES, LOCI)
+        read_studies(tmp_path, name, SCHEMA, ARCHITECTURES, PRESETS)
 
 
 def test_every_study_in_the_folder_is_checked_not_only_the_chosen(tmp_path):
     (tmp_path / "a.yaml").write_text(STUDY)
     (tmp_path / "b.yaml").write_text(STUDY.replace("exclusive", "exclusif"))
     with pytest.raises(InputError, match="b.yaml"):
-        read_studies(tmp_path, "a", SCHEMA, ARCHITECTURES, SOURCES, ASSEMBLIES, LOCI)
+        read_studies(tmp_path, "a", SCHEMA, ARCHITECTURES, PRESETS)
 
 
 def test_a_whole_number_is_fine_where_a_fraction_may_stand(tmp_path):
@@ -265,10 +442,6 @@ def test_a_model_may_set_a_fraction_where_the_study_wrote_a_whole_number(tmp_pat
 def test_a_models_own_settings_keep_the_bounds_of_the_studys(tmp_path, name, value):
     refused(tmp_path, edited({f"training.{name}": value}), f"training.{name}")
     refused(tmp_path, edited({"models.basset.training": {name: value}}), f"models.basset.training.{name}")
-
-
-def test_a_source_that_holds_no_sites_is_refused(tmp_path):
-    refused(tmp_path, edited({"datasets.sites.sites": "other"}), "datasets.sites.sites", "other")
 
 
 def test_a_locus_outside_the_regions_of_a_source_of_sites_is_refused(tmp_path):
@@ -293,9 +466,73 @@ def test_a_message_without_a_key_to_blame_still_names_the_place():
         validate({"a": [1, 2]}, schema, "f.yaml")
 
 
-def test_the_shipped_studies_are_valid():
-    sources = read_yaml(ROOT / "resources/sources.yaml")
-    assemblies = pd.read_csv(ROOT / "resources/assemblies.tsv", sep="\t")
-    loci = pd.read_csv(ROOT / "resources/loci.tsv", sep="\t", index_col="locus")
-    studies = read_studies(ROOT / "resources/studies", "demo", SCHEMA, ARCHITECTURES, sources, assemblies, loci)
-    assert "demo" in studies
+def test_every_file_that_a_dataset_names_is_known_by_its_key():
+    changes = {
+        "datasets.region.repeats": "r/r.bed",
+        "datasets.region.windows": {"bin": 1, "context": 1, "centres": "c/c.bed", "exclude": ["e/1", "e/2"]},
+        "datasets.region.targets.open": {"signal": "s/o.bw", "threshold": 1},
+        "datasets.sites.sequences": {"files": [{"file": "dhs/1.npz"}, {"file": "dhs/2.npz"}], "positions": "d/p.bed", "names": "d/n"},
+    }
+    study = validate(edited(changes), SCHEMA, "s")["datasets"]
+    assert sorted(references(study["sites"])) == [
+        ("sequences.files.0.file", "dhs/1.npz"), ("sequences.files.1.file", "dhs/2.npz"), ("sequences.names", "d/n"),
+        ("sequences.positions", "d/p.bed"),
+    ]  # fmt: skip
+    assert sorted(references(study["region"])) == [
+        ("repeats", "r/r.bed"), ("targets.island.intervals", "annotation/islands.bed"), ("targets.open.signal", "s/o.bw"),
+        ("targets.promoter.intervals", "annotation/tss.bed"), ("tss", "annotation/tss.bed"), ("variants.calls", "annotation/calls.vcf"),
+        ("windows.centres", "c/c.bed"), ("windows.exclude.0", "e/1"), ("windows.exclude.1", "e/2"),
+    ]  # fmt: skip
+
+
+FINE = {
+    "regions and chromosomes": {
+        "datasets.sites.split": {"rule": "chromosomes", "test": ["chr1:1-20000"], "validation": ["chr1:20001-50000"], "unused": ["chr3"]},
+    },
+    "shares": {"datasets.sites.split": {"rule": "homology", "test": 0.2, "validation": 0.1}},
+    "parts that the data say": {"datasets.sites.split": {"rule": "given"}},
+    "a preset": {"datasets.sites.split": {"preset": "published", "drop_similar": True}},
+    "a signal": {"datasets.region.targets.open": {"signal": "annotation/k562.bigWig", "threshold": 0.5}},
+    "some of the intervals": {"datasets.region.targets.island.column": 4, "datasets.region.targets.island.values": ["PLS", "pELS"]},
+    "distance to known sites": {"datasets.region.negatives": {"match": ["tss_distance"]}},
+    "intervals on a genome": {
+        "datasets.region.sequences": {"files": [{"file": "annotation/islands.bed", "class": "a"}], "length": 1000},
+        "datasets.region.windows": REMOVED, "datasets.region.targets": REMOVED,
+    },
+    "sequences from nowhere": {
+        "datasets.sites": {"title": "t", "labels": "multilabel", "sequences": {"files": [{"file": "genes/own.csv"}]},
+                           "split": {"rule": "chromosomes", "test": ["scaffold-1"], "validation": ["scaffold-2"]}},
+    },
+    "an assembly for files that have none": {"datasets.sites.sequences": {"files": [{"file": "genes/own.csv"}], "length": 200}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_what_can_be_asked_for_is_taken(tmp_path, case):
+    read(tmp_path, edited(FINE[case]))
+
+
+def test_a_preset_stands_for_its_rule(tmp_path):
+    split = read(tmp_path, edited({"datasets.sites.split": {"preset": "published", "gap": 2000}}))["datasets"]["sites"]["split"]
+    assert (split["rule"], split["test"], split["validation"]) == ("chromosomes", ["chr1"], ["chr2:1-30,000"])
+    assert (split["unused"], split["known"], split["gap"], split["preset"]) == (["chr3"], "touches", 2000, "published")
+
+
+def test_a_split_without_preset_is_left_as_it_is():
+    split = {"rule": "given", "seed": 0}
+    assert apply_preset(split, PRESETS, "s") == {"rule": "given", "seed": 0}
+
+
+@pytest.mark.parametrize("shipped", ["resources/studies/demo.yaml", "tests/studies/tiny.yaml"])
+def test_the_shipped_studies_are_valid(shipped, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    schema = read_yaml(ROOT / "rules/schemas/sources.schema.yaml")
+    assemblies = pd.read_csv("resources/assemblies.tsv", sep="\t")
+    loci = pd.read_csv("resources/loci.tsv", sep="\t", index_col="locus")
+    path = Path(shipped)
+    studies = read_studies(path.parent, path.stem, SCHEMA, ARCHITECTURES, read_yaml(ROOT / "resources/splits.yaml"))
+    sources = validate(read_yaml(ROOT / "resources/sources.yaml"), schema, "sources.yaml")
+    sources = complete(sources, studies, schema, set(assemblies["assembly"]))
+    for name, study in studies.items():
+        check_datasets(study, sources, assemblies, loci, name)
+    assert path.stem in studies

@@ -1,76 +1,219 @@
 import shutil
+import subprocess
+import threading
 
 import numpy as np
 import pandas as pd
-import pybedtools
 import pytest
 
-from regdna.targets import RULES, Targets, around, label, pack
+from regdna.intervals import read_bed
+from regdna.step import InputError
+from regdna.targets import RULES, Bins, Targets, around, label, pack
 
-needs_bedtools = pytest.mark.skipif(shutil.which("bedtools") is None, reason="bedtools is not installed")
+SINGLE = ["bin_half_covered", "any_overlap", "summit_in_bin"]
 
 
 def table(rows):
-    return pd.DataFrame(rows, columns=["chrom", "start", "end"])
+    """Intervals as read_bed gives them, their summit in the middle."""
+    found = pd.DataFrame(rows, columns=["chrom", "start", "end"]).astype({"chrom": "category", "start": "int64", "end": "int64"})
+    return found.assign(summit=(found["start"] + found["end"]) // 2)
 
 
-def random_intervals(draw, count, widths):
-    start = draw.integers(0, 40_000, count)
-    chrom = draw.choice(["chr1", "chr2", "chr3"], count)
-    return pd.DataFrame({"chrom": chrom, "start": start, "end": start + draw.integers(*widths, count)})
+def random_intervals(draw, count, widths, reach=40_000):
+    start = draw.integers(0, reach, count)
+    found = pd.DataFrame(
+        {"chrom": draw.choice(["chr1", "chr2", "chr3"], count), "start": start, "end": start + draw.integers(*widths, count)}
+    )
+    return found.assign(summit=draw.integers(found["start"], found["end"])).astype({"chrom": "category"})
 
 
-@needs_bedtools
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize(("rule", "options"), [("bin_half_covered", {"f": 0.505}), ("any_overlap", {})])
-def test_labels_equal_bedtools_intersect(seed, rule, options):
-    draw = np.random.default_rng(seed)
-    bins = pd.concat([table([(chrom, at, at + 200) for at in range(0, 40_000, 200)]) for chrom in ("chr1", "chr2")], ignore_index=True)
-    bins = bins.sample(frac=1, random_state=seed).reset_index(drop=True)
-    peaks = random_intervals(draw, 250, ((1, 250), (90, 112), (1, 3000), (100, 102))[seed])
-    counted = pybedtools.BedTool.from_dataframe(bins).intersect(pybedtools.BedTool.from_dataframe(peaks), c=True, **options)
-    expected = counted.to_dataframe(names=["chrom", "start", "end", "count"])["count"].to_numpy() > 0
-    found = label(bins, peaks, rule)
-    assert 0 < expected.sum() < len(bins)
-    assert np.array_equal(found, expected)
+def marked(chrom, start, width, tables, rules, threads=1):
+    """Labels, bool (n, T)."""
+    packed = label(Bins(chrom, start, width), [lambda one=one: one for one in tables], rules, threads)
+    assert packed.dtype == np.uint8 and packed.shape == (len(start), -(-len(tables) // 8))
+    return np.unpackbits(packed, axis=1, count=len(tables)).astype(bool)
+
+
+def slow_label(chrom, start, width, intervals, rule):
+    """What the rules mean, bin by bin."""
+    out = np.zeros(len(start), bool)
+    for at, (name, begin) in enumerate(zip(chrom, start, strict=True)):
+        mine = intervals[intervals["chrom"] == name]
+        bases = np.zeros((len(mine), width), bool)
+        for row, one in enumerate(mine.itertuples()):
+            bases[row] = (np.arange(begin, begin + width) >= one.start) & (np.arange(begin, begin + width) < one.end)
+        out[at] = {
+            "bin_half_covered": (2 * bases.sum(1) > width).any(),
+            "any_overlap": bases.any(),
+            "summit_in_bin": ((mine["summit"] >= begin) & (mine["summit"] < begin + width)).any(),
+            "union_half_covered": 2 * bases.any(0).sum() > width,
+        }[rule]
+    return out
+
+
+def layouts(draw, width):
+    """Bins of every kind: a grid, a grid with holes, anywhere, crowded in one place, on chromosomes of their own; all shuffled but one."""
+    step = {"abutting": width, "overlapping": max(width // 3, 1), "apart": 2 * width + 1}
+    for name, size in step.items():
+        grid = np.arange(-(-3000 // size)) * size + 77
+        yield name, np.repeat(["chr1", "chr2"], len(grid)), np.tile(grid, 2)
+    chrom = draw.choice(["chr1", "chr2", "chr9"], 300)
+    yield "holes", chrom, draw.integers(0, 3000 // width + 1, 300) * width
+    yield "anywhere", chrom, draw.integers(0, 3000, 300)
+    yield "crowded", chrom, np.where(draw.random(300) < 0.9, draw.integers(1000, 1040, 300), draw.integers(0, 90_000, 300))
+    yield "one", np.array(["chr2"]), np.array([1500])
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 200, 201])
+@pytest.mark.parametrize("rule", RULES)
+def test_labels_equal_the_slow_rule_on_every_layout(rule, width):
+    draw = np.random.default_rng(width)
+    sizes = [(1, 2 * width + 2), (max(width // 2 - 1, 1), width // 2 + 3), (1, 10 * width + 2)]
+    tables = [random_intervals(draw, count, size, 3200) for count, size in zip((60, 120, 15), sizes, strict=True)]
+    for name, chrom, start in layouts(draw, width):
+        expected = np.stack([slow_label(chrom, start, width, one, rule) for one in tables], 1)
+        for order in (np.arange(len(start)), draw.permutation(len(start))):
+            assert np.array_equal(marked(chrom[order], start[order], width, tables, [rule] * 3), expected[order]), name
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_targets_of_several_rules_keep_their_order_and_bits(threads):
+    draw = np.random.default_rng(5)
+    chrom, start = draw.choice(["chr1", "chr2"], 400), draw.integers(0, 5000, 400)
+    tables = [random_intervals(draw, 40, (1, 400), 5000) for _ in range(19)]
+    rules = (list(RULES) * 5)[:19]
+    expected = np.stack([slow_label(chrom, start, 50, one, rule) for one, rule in zip(tables, rules, strict=True)], 1)
+    packed = label(Bins(chrom, start, 50), [lambda one=one: one for one in tables], rules, threads)
+    assert np.array_equal(packed, pack(expected)) and 0 < expected.mean() < 1
+
+
+def regions():
+    """Two tiled stretches that real sequence lies beside, and bins out of order on several chromosomes."""
+    draw = np.random.default_rng(7)
+    yield np.full(5000, "chr20"), np.arange(1_000_000, 2_000_000, 200)
+    yield np.full(5000, "chr22"), np.arange(20_000_000, 21_000_000, 200)
+    chrom = draw.choice(["chr22", "chr1", "chr10", "chrX"], 20_000)
+    yield chrom, draw.integers(16_000_000, 50_000_000, 20_000)
+
+
+@pytest.mark.skipif(shutil.which("bedtools") is None, reason="bedtools is not installed")
+def test_labels_equal_bedtools_on_every_real_peak_file(shared, tmp_path):
+    def bedtools(*command):
+        return subprocess.run(["bedtools", *map(str, command)], stdout=subprocess.PIPE, check=True, text=True).stdout
+
+    def column(text, number):
+        return [float(line.split("\t")[number]) for line in text.splitlines()]
+
+    files = sorted((shared / "data/annotation/encode_hg19").glob("*.gz"))
+    assert len(files) == 34
+    chrom, start = (np.concatenate(parts) for parts in zip(*regions(), strict=True))
+    bins, near, merged = tmp_path / "bins.bed", tmp_path / "near.bed", tmp_path / "merged.bed"
+    pd.DataFrame({0: chrom, 1: start, 2: start + 200, 3: np.arange(len(start))}).to_csv(bins, sep="\t", header=False, index=False)
+    rules = ["bin_half_covered", "any_overlap", "union_half_covered"]
+    expected = []
+    for path in files:
+        near.write_text(bedtools("intersect", "-u", "-a", path, "-b", bins))  # those that no bin touches make none positive
+        near.write_text(bedtools("sort", "-i", near))
+        merged.write_text(bedtools("merge", "-i", near))
+        touched = np.zeros(len(start), bool)
+        touched[np.array(column(bedtools("intersect", "-u", "-a", bins, "-b", near), 3), int)] = True
+        expected += [np.array(column(bedtools("intersect", "-f", "0.505", "-c", "-a", bins, "-b", near), 4)) > 0, touched]
+        expected += [np.array(column(bedtools("coverage", "-a", bins, "-b", merged), 5)) > 100]
+    expected = np.stack(expected, 1)
+    packed = label(
+        Bins(chrom, start, 200), [lambda path=path: read_bed(path) for path in files for _ in rules], rules * len(files), threads=2
+    )
+    assert expected[:, ::3].any(0).all() and (expected[:, 0::3] != expected[:, 2::3]).any()
+    assert np.array_equal(packed, pack(expected))
 
 
 @pytest.mark.parametrize(
     ("width", "covered", "expected"), [(200, 100, False), (200, 101, True), (201, 100, False), (201, 101, True), (1, 1, True)]
 )
-def test_half_covered_means_more_than_half(width, covered, expected):
-    assert label(table([("chr1", 1000, 1000 + width)]), table([("chr1", 1000, 1000 + covered)]), "bin_half_covered")[0] == expected
+@pytest.mark.parametrize("rule", ["bin_half_covered", "union_half_covered"])
+def test_half_covered_means_more_than_half(rule, width, covered, expected):
+    assert marked(["chr1"], [1000], width, [table([("chr1", 1000, 1000 + covered)])], [rule]).item() == expected
+    assert marked(["chr1"], [1000], width, [table([("chr1", 1000 + width - covered, 1000 + width)])], [rule]).item() == expected
 
 
-def test_half_covered_takes_peaks_singly_not_their_union():
-    peaks = table([("chr1", 0, 90), ("chr1", 90, 180)])
-    assert not label(table([("chr1", 0, 200)]), peaks, "bin_half_covered").any()
-    assert label(table([("chr1", 0, 200)]), peaks, "any_overlap").all()
+def test_half_covered_takes_peaks_singly_and_the_union_once():
+    peaks = table([("chr1", 0, 90), ("chr1", 90, 180), ("chr1", 200, 290), ("chr1", 200, 290)])
+    found = marked(["chr1"] * 2, [0, 200], 200, [peaks] * 3, ["bin_half_covered", "any_overlap", "union_half_covered"])
+    assert found.tolist() == [[False, True, True], [False, True, False]]
+
+
+@pytest.mark.parametrize(("summit", "expected"), [(999, False), (1000, True), (1199, True), (1200, False)])
+def test_a_summit_is_one_base(summit, expected):
+    peaks = table([("chr1", 900, 1300)]).assign(summit=summit)
+    assert marked(["chr1"], [1000], 200, [peaks], ["summit_in_bin"]).item() == expected
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_other_chromosomes_touching_and_no_intervals_are_negative(rule):
-    bins = table([("chr1", 200, 400), ("chr2", 200, 400)])
-    assert label(bins, table([("chr1", 0, 200), ("chr1", 400, 900), ("chr3", 0, 900)]), rule).tolist() == [False, False]
-    assert label(bins, table([]), rule).tolist() == [False, False]
+    touching = table([("chr1", 0, 200), ("chr1", 400, 900), ("chr3", 0, 900)])
+    assert marked(["chr1", "chr2"], [200, 200], 200, [touching, table([])], [rule] * 2).tolist() == [[False] * 2] * 2
+    assert marked([], [], 200, [touching], [rule]).shape == (0, 1)
+
+
+def test_names_may_be_plain_text_and_categories_in_any_order():
+    peaks = table([("chr2", 0, 200), ("chr1", 400, 600)])
+    turned = peaks.assign(chrom=peaks["chrom"].cat.set_categories(["chr9", "chr2", "chr1"]))
+    found = marked(pd.Categorical(["chr1", "chr2"]), [400, 0], 200, [peaks, turned, peaks.astype({"chrom": str})], ["any_overlap"] * 3)
+    assert found.all()
+
+
+def test_no_more_tables_are_held_than_threads():
+    lock, now, most = threading.Lock(), [0], [0]
+
+    class Held:
+        def __init__(self):
+            self.table = table([("chr1", 0, 200)])
+            with lock:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+
+        def __getitem__(self, name):
+            return self.table[name]
+
+        def __del__(self):
+            with lock:
+                now[0] -= 1
+
+    packed = label(Bins(["chr1"], [0], 200), [Held] * 40, ["any_overlap"] * 40, threads=2)
+    assert most[0] <= 2 and (packed == 255).all()
+
+
+def test_a_broken_table_stops_the_labelling():
+    def broken():
+        raise InputError("a.bed: line 3 is not BED")
+
+    with pytest.raises(InputError, match="a.bed: line 3"):
+        label(Bins(["chr1"], [0], 200), [lambda: table([])] * 9 + [broken], ["any_overlap"] * 10, threads=2)
+
+
+def test_unknown_rules_and_missing_ones_are_refused():
+    with pytest.raises(KeyError, match="half"):
+        label(Bins(["chr1"], [0], 200), [lambda: table([])], ["half"])
+    with pytest.raises(ValueError, match="2 tables and 1 rules"):
+        label(Bins(["chr1"], [0], 200), [lambda: table([])] * 2, ["any_overlap"])
 
 
 @pytest.mark.parametrize(("upstream", "downstream"), [(500, 500), (1, 0), (0, 1), (30, 10)])
-def test_around_is_the_same_on_the_mirrored_chromosome(upstream, downstream):
+@pytest.mark.parametrize("length", [1, 2, 90])
+def test_around_is_the_same_on_the_mirrored_chromosome(upstream, downstream, length):
     size = 10_000
     site = np.array([2000, 4321, 7000])
-    plus = around(pd.DataFrame({"chrom": "chr1", "start": site, "strand": "+"}), upstream, downstream)
-    minus = around(pd.DataFrame({"chrom": "chr1", "start": size - 1 - site, "strand": "-"}), upstream, downstream)
+    plus = around(pd.DataFrame({"chrom": "chr1", "start": site, "end": site + length, "strand": "+"}), upstream, downstream)
+    mirrored = pd.DataFrame({"chrom": "chr1", "start": size - site - length, "end": size - site, "strand": "-"})
+    minus = around(mirrored, upstream, downstream)
     assert (size - minus["end"]).tolist() == plus["start"].tolist()
     assert (size - minus["start"]).tolist() == plus["end"].tolist()
 
 
-def test_around_goes_upstream_along_the_strand_and_stops_at_zero():
-    sites = pd.DataFrame({"chrom": "chr1", "start": [1000, 1000, 10], "strand": ["+", "-", "."]})
-    found = around(sites, 300, 100)
-    assert found["start"].iloc[0] == 700 and found["end"].iloc[0] == 1100
-    assert abs(found["start"].iloc[1] - 900) <= 1 and abs(found["end"].iloc[1] - 1300) <= 1
-    assert found["start"].iloc[2] == 0 and found["end"].iloc[2] == 110
+def test_around_goes_upstream_from_the_five_prime_end_and_stops_at_zero():
+    sites = pd.DataFrame({"chrom": list("abc"), "start": [1000, 400, 10], "end": [5000, 1001, 11], "strand": ["+", "-", "."]})
+    found = around(sites.astype({"chrom": "category", "strand": "category"}), 300, 100)
+    assert found.to_numpy().tolist() == [["a", 700, 1100], ["b", 901, 1301], ["c", 0, 110]]
 
 
 @pytest.mark.parametrize("targets", [1, 7, 8, 9, 30])

@@ -112,9 +112,8 @@ def _strands(data: np.ndarray, place: np.ndarray | None, rows: int) -> pd.Catego
     if place is not None:
         left, right = place
         single = right - left == 1
-        sign = data[np.where(single, left, 0)] if rows else data
-        codes[single & (sign == ord("+"))] = 1
-        codes[single & (sign == ord("-"))] = 2
+        sign = data[left[single]]
+        codes[single] = (sign == ord("+")) + 2 * (sign == ord("-"))
     return pd.Categorical.from_codes(codes, [".", "+", "-"])
 
 
@@ -181,12 +180,19 @@ def _intern(data, left, right):
         capacity *= 2
     slots = np.full(capacity, -1, np.int32)
     for one in range(len(left)):
+        size = right[one] - left[one]
+        same = one > 0 and right[one - 1] - left[one - 1] == size  # as most are
+        for at in range(size if same else 0):
+            same &= data[left[one - 1] + at] == data[left[one] + at]
+        if same:
+            codes[one] = codes[one - 1]
+            continue
         key = np.uint64(14695981039346656037)  # FNV-1a
         for at in range(left[one], right[one]):
             key = (key ^ np.uint64(data[at])) * np.uint64(1099511628211)
         slot = np.int64(key & np.uint64(capacity - 1))
         while slots[slot] >= 0:
-            seen, size = known[slots[slot]], right[one] - left[one]
+            seen = known[slots[slot]]
             same = right[seen] - left[seen] == size
             for at in range(size if same else 0):
                 same &= data[left[seen] + at] == data[left[one] + at]

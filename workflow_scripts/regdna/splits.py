@@ -186,14 +186,18 @@ def _before(
     return some, np.where(some, reach[last], np.iinfo(np.int64).min // 2), order[last]
 
 
+def _numbers(windows: pd.DataFrame) -> np.ndarray:
+    """The place of each window's part in ``PARTS``, int8 (n,); -1: it is in none."""
+    return pd.Categorical(windows["split"], categories=PARTS).codes
+
+
 def _separation(windows: pd.DataFrame) -> tuple[int | None, int]:
     """Smallest distance in bp between windows of different parts (None: never on one chromosome); windows that overlap one."""
     start, end, chrom = line_up(windows)
-    split = windows["split"].to_numpy()
+    part = _numbers(windows)
     smallest, overlaps = None, 0
-    for part in PARTS:
-        mine = np.flatnonzero(split == part)
-        others = np.flatnonzero(np.isin(split, [name for name in PARTS if name != part]))
+    for number in range(len(PARTS)):
+        mine, others = np.flatnonzero(part == number), np.flatnonzero((part >= 0) & (part != number))
         some, reach, one = _before(start, end, mine, others)
         distance = start[mine] - reach
         overlaps += int((some & (distance < 0)).sum())
@@ -231,8 +235,8 @@ def alike(windows: pd.DataFrame, part: str, own: np.ndarray, other: np.ndarray) 
         own: fingerprint of every window, uint64 (n,); 0 is like no other.
         other: fingerprints to look for in training, of the windows themselves or of their reverse complements.
     """
-    split = windows["split"].to_numpy()
-    train, rows = np.flatnonzero(split == "train"), np.flatnonzero((split == part) & (other != 0))
+    number = _numbers(windows)
+    train, rows = np.flatnonzero(number == 0), np.flatnonzero((number == PARTS.index(part)) & (other != 0))
     order = train[np.argsort(own[train], kind="stable")]
     at = np.minimum(np.searchsorted(own[order], other[rows]), len(order) - 1)
     same = own[order[at]] == other[rows]

@@ -133,7 +133,7 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
         if "sequences" in entry and ("targets" in entry or "negatives" in entry):
             raise InputError(f"{key}: sequences carry their labels; take out 'targets' and 'negatives', which are for 'windows'")
         _check_sources(entry, sources, key)
-        _check_split(entry["split"], lengths, f"{key}.split")
+        _check_split(entry["split"], entry["assembly"], lengths, f"{key}.split")
         _check_targets(entry.get("targets", {}), f"{key}.targets")
         if entry["labels"] == "exclusive" and len(entry.get("targets", "two")) < 2:
             raise InputError(f"{key}.labels: one target excludes nothing; say multilabel")
@@ -172,9 +172,13 @@ def _check_sources(entry: dict, sources: dict, key: str) -> None:
             raise InputError(f"{key}.{where}: source {source} is {held}, the dataset {entry['assembly'] or 'of none'}; never mix them")
 
 
-def _check_split(split: dict, lengths: pd.Series, key: str) -> None:
+def _check_split(split: dict, assembly: str, lengths: pd.Series, key: str) -> None:
     if "rule" not in split:
         raise InputError(f"{key}: 'rule' is missing; give it, or a 'preset'")
+    if split.get("assembly", assembly) != assembly:
+        raise InputError(
+            f"{key}.preset: {split['preset']} is for {split['assembly']}, the dataset is {assembly or 'of none'}; never mix them"
+        )
     if split["rule"] == "given":
         return
     for part in ("test", "validation"):
@@ -251,7 +255,7 @@ def _check_locus(locus: str, loci: pd.DataFrame, entry: dict, lengths: pd.Series
     row = loci.loc[locus]
     place = f"{row.chrom}:{row.start}-{row.end}"
     if row.assembly != entry["assembly"]:
-        raise InputError(f"{key}: {locus} is on {row.assembly}, the dataset on {entry['assembly']}; never mix them")
+        raise InputError(f"{key}: {locus} is on {row.assembly}, the dataset on {entry['assembly'] or 'none'}; never mix them")
     if row.chrom not in lengths.index or not 0 <= row.start < row.end <= lengths[row.chrom]:
         raise InputError(f"{key}: {locus} at {place} lies outside {entry['assembly']}; mend resources/loci.tsv")
     if row.end - row.start > length:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from regdna.alphabet import decode
 from regdna.genome import Genome
 from regdna.haplotypes import window
 from regdna.models.classifier import Classifier, probability
+from regdna.sources.variant_sets import read_deepsea_set, read_mpra
 from regdna.step import InputError, progress
 
 BASES = re.compile(r"^[ACGT]+$")
@@ -25,6 +27,37 @@ SCORES = {
     "log2_odds": "logit / ln 2",
     "deepsea_effect": "|logit| * |diff| (Zhou and Troyanskaya 2015)",
 }
+
+
+def read_variants(path: Path, assembly: str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Variants of a VCF (``.vcf``), of the saturation MPRA (``.tsv``) or of DeepSEA's sets (``.csv``), each also gzipped.
+
+    Returns:
+        chrom, position (0-based), id, ref, alt, and where there are some measured and what belongs to it; and reason to number
+        left out.
+
+    Raises:
+        InputError: the file is not of its kind, or of another assembly.
+    """
+    suffix = Path(path.name.removesuffix(".gz")).suffix
+    if suffix == ".tsv":
+        return read_mpra(path, assembly)
+    if suffix == ".csv":
+        if assembly != "hg19":
+            raise InputError(f"{path}: DeepSEA's sets are of hg19, the dataset is {assembly}; give that assembly's variants")
+        return read_deepsea_set(path)
+    return read_vcf(path, assembly)
+
+
+def anchor(table: pd.DataFrame, genome: Genome) -> pd.DataFrame:
+    """Deletions written as ``-`` in the words of VCF: both alleles begin with the base before."""
+    out = table.copy()
+    gone = np.flatnonzero(table["alt"] == "-")
+    before = [decode(genome.fetch(chrom, at - 1, at)) if chrom in genome else "N" for chrom, at in table.loc[gone, ["chrom", "position"]].to_numpy()]
+    out.loc[gone, "ref"] = np.array(before, object) + table.loc[gone, "ref"].to_numpy(object)
+    out.loc[gone, "alt"] = before
+    out.loc[gone, "position"] -= 1
+    return out
 
 
 def read_vcf(path: Path, assembly: str) -> tuple[pd.DataFrame, dict[str, int]]:

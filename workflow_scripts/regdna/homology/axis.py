@@ -1,6 +1,7 @@
 """The axis: the sequence under a dataset's windows, each base once."""
 
 import hashlib
+import mmap
 from collections.abc import Iterator
 
 import numba
@@ -35,7 +36,7 @@ class Axis:
         length: of every window in bp.
         size: of the axis.
         order: windows along the axis, int64 (n,); what follows is in this order.
-        chrom, start: number of each window's chromosome, and its start on it (0-based, bp), int64 (n,) each.
+        chrom, start: number of each window's chromosome, int32 (n,), and its start on it (0-based, bp), int64 (n,).
         place: of each window's first base, int64 (n,).
         opens: whether a window is the first of a stretch, bool (n,).
 
@@ -51,8 +52,10 @@ class Axis:
         chrom, names = pd.factorize(windows["chrom"])
         start = windows["start"].to_numpy(np.int64)
         self.order = np.lexsort((start, chrom))
-        self.chrom, self.start = chrom[self.order], start[self.order]
+        self.chrom, self.start = chrom[self.order].astype(np.int32), start[self.order]
         self._rows, self._genome = rows, genome
+        files = [rows] if genome is None else [genome.codes, getattr(genome, "mask", None)]
+        self._files = [file.base for file in files if file is not None and isinstance(file.base, mmap.mmap)]
         step = np.diff(self.start)
         near = (np.diff(self.chrom) == 0) & (step <= self.length - JOINED)
         if rows is not None and near.any():
@@ -74,7 +77,13 @@ class Axis:
         for first in range(0, len(step), READ_ROWS):
             batch = np.ascontiguousarray(self._rows[self.order[first : first + READ_ROWS + 1]])
             out[first : first + READ_ROWS] = _same(batch, step[first : first + READ_ROWS])
+        self._let_go()
         return out
+
+    def _let_go(self) -> None:
+        """Give back the memory of what was read of mapped files: each is read once, in order, and may be larger than memory."""
+        for file in self._files:
+            file.madvise(mmap.MADV_DONTNEED)
 
     def _find(self, genome: Genome, chrom: pd.Index, start: np.ndarray) -> None:
         """Note where the sequence of each stretch lies in the genome's codes, and from where to where they hold its chromosome."""
@@ -108,6 +117,7 @@ class Axis:
         done = progress(self.size, what, "bases")
         for first in range(0, self.size, CHUNK):
             yield first, self.read(first, min(first + CHUNK + beyond, self.size))
+            self._let_go()
             done(min(first + CHUNK, self.size))
 
     def fingerprints(self) -> tuple[np.ndarray, np.ndarray, str]:
@@ -185,10 +195,10 @@ def _plus(one, other):
 def _fingerprints(codes, at, length):
     """Fingerprints of the windows that begin at ``at``, from those of all beginnings and of all ends of the codes."""
     ahead, behind = np.zeros(len(codes) + 1, np.uint64), np.zeros(len(codes) + 1, np.uint64)
-    for i in range(len(codes)):
+    for i in range(len(codes)):  # two chains that do not wait for each other
+        j = len(codes) - 1 - i
         ahead[i + 1] = _plus(_times(ahead[i], _BASE), np.uint64(codes[i] + 1))
-    for i in range(len(codes) - 1, -1, -1):
-        behind[i] = _plus(_times(behind[i + 1], _BASE), np.uint64(4 - codes[i] if codes[i] < N else N + 1))
+        behind[j] = _plus(_times(behind[j + 1], _BASE), np.uint64(4 - codes[j] if codes[j] < N else N + 1))
     power = _ONE
     for _ in range(length):
         power = _times(power, _BASE)

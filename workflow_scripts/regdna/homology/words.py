@@ -40,8 +40,8 @@ class Words:
         hash, place: of each word, uint64 and uint32 or int64 (w,), by place.
         informative: bool (w,).
         low, high: the words of window i are low[i] to high[i] - 1, uint32 (n,) each.
-        unit: which windows are together in any case, int64 (n,).
-        tile_unit: the unit of each tile, int64 (tiles,).
+        unit: which windows are together in any case, int32 (n,).
+        tile_unit: the unit of each tile, int32 (tiles,).
         every, good: distinct words, and informative ones, of each tile, int64 (tiles,).
         keys: each word with its tile in the lowest ``bits`` bits, sorted, uint64 (w,).
     """
@@ -111,7 +111,7 @@ def share_with(words: Words, part: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _pieces(axis: Axis, block: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Unit of every window along the axis, int64 (n,); and first place, length and unit of every piece of a stretch in one unit."""
+    """Unit of every window along the axis, int32 (n,); and first place, length and unit of every piece of a stretch in one unit."""
     turn, begin = np.r_[True, np.diff(axis.chrom) != 0], axis.place.copy()
     if block is None:
         turn[1:] |= np.diff(axis.start) >= axis.length
@@ -121,7 +121,7 @@ def _pieces(axis: Axis, block: int | None) -> tuple[np.ndarray, np.ndarray, np.n
         inner = turn & ~axis.opens  # within a stretch a piece begins where the block does, amid a window
         begin[inner] += name[inner] * block - axis.start[inner]
     rows = np.flatnonzero(axis.opens | turn)
-    unit, begin = np.cumsum(turn) - 1, begin[rows]
+    unit, begin = np.cumsum(turn, dtype=np.int32) - np.int32(1), begin[rows]
     # After a stretch lies its N, which is no piece of it.
     return unit, begin, np.diff(np.r_[begin, axis.size + 1]) - np.r_[axis.opens[rows[1:]], True], unit[rows]
 

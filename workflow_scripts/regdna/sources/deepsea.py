@@ -3,10 +3,8 @@
 Source: Zhou and Troyanskaya 2015, Nat Methods 12:931, and the readme of their training bundle.
 """
 
-import gzip
 import logging
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,16 +197,10 @@ def _kept(one: _Part) -> int:
     codes, truth = (np.concatenate(list(samples.rows(spans))) for samples in (one.sequences, one.labels))
     there, back = slice(len(checked)), slice(len(checked), None)
     agree = (reverse_complement(codes[there]) == codes[back]).all(1) & (truth[there] == truth[back]).all(1)
-    if agree.all():
-        log.info(
-            "%s: of %d samples the second half is the other strand of the first (%d checked); one is kept", one.path, count, len(agree)
-        )
-        return half
-    if not agree.any():
-        log.info(
-            "%s: of %d samples the second half is not the other strand of the first (%d checked); all are kept", one.path, count, len(agree)
-        )
-        return count
+    if agree.all() or not agree.any():
+        found, kept = ("is", "half is kept") if agree.all() else ("is not", "all are kept")
+        log.info("%s: the second half %s the other strand of the first (%d samples checked); %s", one.path, found, len(agree), kept)
+        return half if agree.all() else count
     odd = checked[~agree][0] + 1
     raise InputError(
         f"{one.path}: {agree.sum()} of {len(agree)} samples checked have their other strand, labelled alike, half the set later; "
@@ -245,21 +237,14 @@ def _records(parts: list[_Part], bins: pd.DataFrame | None, positions: Path | No
 
 def _read_bins(path: Path, length: int) -> pd.DataFrame:
     """Windows of ``length`` bp centred on the bins of a BED file: chrom, start, end."""
-    columns = {"chrom": str, "start": np.int64, "end": np.int64}
-    try:
-        try:
-            packed = "gzip" if path.suffix == ".gz" else None
-            bins = pd.read_csv(path, sep="\t", header=None, names=list(columns), usecols=[0, 1, 2], dtype=columns, compression=packed)
-        except ValueError:  # slower, but passes over headers and says which line is wrong
-            bins = read_bed(path)[list(columns)]
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: not a whole gzip file ({error}); fetch it again") from None
-    widths = bins["end"] - bins["start"]
-    if widths.nunique() != 1 or widths.iloc[0] <= 0:
-        raise InputError(f"{path}: bins of {widths.nunique()} widths, {widths.min()} to {widths.max()} bp; bins of one width are needed")
-    flank, rest = divmod(length - int(widths.iloc[0]), 2)
+    bins = read_bed(path)[["chrom", "start", "end"]].astype({"chrom": str})
+    widths = np.unique(bins["end"] - bins["start"])
+    if len(widths) != 1:
+        some = ", ".join(map(str, widths[:3])) or "none"
+        raise InputError(f"{path}: widths of its bins in bp: {some}; one width is needed for all")
+    flank, rest = divmod(length - int(widths[0]), 2)
     if flank < 0 or rest:
-        raise InputError(f"{path}: bins of {widths.iloc[0]} bp cannot be in the middle of sequences of {length} bp; give their own bins")
+        raise InputError(f"{path}: bins of {widths[0]} bp cannot be in the middle of sequences of {length} bp; give their own bins")
     return bins.assign(start=bins["start"] - flank, end=bins["end"] + flank)
 
 
@@ -291,15 +276,16 @@ def _targets(path: Path | None, count: int, source: str) -> pd.DataFrame:
     """What the targets are, in order."""
     if path is None:
         return pd.DataFrame({"cell_type": "", "assay": "", "target": [f"target-{i + 1}" for i in range(count)], "source": source})
-    lines = [line.split("|") for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines() if line.strip()]
-    if len(lines) == count + 1 and (len(lines[0]) == 1 or lines[0][-1].strip().casefold() == "treatment"):
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    lines = [(number, line.split("|")) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if len(lines) == count + 1 and (len(lines[0][1]) == 1 or lines[0][1][-1].strip().casefold() == "treatment"):
         lines = lines[1:]
     if len(lines) != count:
         raise InputError(f"{path}: {len(lines)} names, but the labels have {count} targets; give the names of this bundle")
     rows = []
-    for fields in lines:
+    for number, fields in lines:
         if len(fields) != 3:
-            raise InputError(f"{path}: {'|'.join(fields)!r} is not cell|target|treatment; mend it")
+            raise InputError(f"{path}: line {number} is {'|'.join(fields)!r}, not cell|target|treatment; mend it")
         cell, target, treatment = (text.strip() for text in fields)
         assay = "DNase" if target == "DNase" else "histone" if HISTONE.fullmatch(target) else "TF"
         rows.append((cell, assay, target if treatment in ("None", "NA", "") else f"{target} ({treatment})", source))
