@@ -186,15 +186,9 @@ def _before(
     return some, np.where(some, reach[last], np.iinfo(np.int64).min // 2), order[last]
 
 
-def _numbers(windows: pd.DataFrame) -> np.ndarray:
-    """The place of each window's part in ``PARTS``, int8 (n,); -1: it is in none."""
-    return pd.Categorical(windows["split"], categories=PARTS).codes
-
-
-def _separation(windows: pd.DataFrame) -> tuple[int | None, int]:
+def _separation(windows: pd.DataFrame, part: np.ndarray) -> tuple[int | None, int]:
     """Smallest distance in bp between windows of different parts (None: never on one chromosome); windows that overlap one."""
     start, end, chrom = line_up(windows)
-    part = _numbers(windows)
     smallest, overlaps = None, 0
     for number in range(len(PARTS)):
         mine, others = np.flatnonzero(part == number), np.flatnonzero((part >= 0) & (part != number))
@@ -228,15 +222,16 @@ def place_of(windows: pd.DataFrame, row: int) -> str:
     return f"{one['chrom']}:{one['start'] + 1}-{one['end']}"
 
 
-def alike(windows: pd.DataFrame, part: str, own: np.ndarray, other: np.ndarray) -> tuple[int, list[list[str]]]:
+def _alike(windows: pd.DataFrame, part: np.ndarray, number: int, own: np.ndarray, other: np.ndarray) -> tuple[int, list[list[str]]]:
     """How many windows of a part have the sequence of a training window, and up to five examples: the window and that one.
 
     Args:
+        part: of every window, its place in ``PARTS``, int (n,); -1: none.
+        number: of the part.
         own: fingerprint of every window, uint64 (n,); 0 is like no other.
         other: fingerprints to look for in training, of the windows themselves or of their reverse complements.
     """
-    number = _numbers(windows)
-    train, rows = np.flatnonzero(number == 0), np.flatnonzero((number == PARTS.index(part)) & (other != 0))
+    train, rows = np.flatnonzero(part == 0), np.flatnonzero((part == number) & (other != 0))
     order = train[np.argsort(own[train], kind="stable")]
     at = np.minimum(np.searchsorted(own[order], other[rows]), len(order) - 1)
     same = own[order[at]] == other[rows]
@@ -264,9 +259,9 @@ def certificate(
         overlap or are closer than the gap), ``known`` (the same, in a published split that says so), ``similar`` (identical
         or homologous sequence, or any of that in parts that came with the data; reported but not failed) or ``clean``.
     """
-    parts = {}
-    for part in PARTS[1:]:
-        (identical, examples), (reverse, reverse_examples) = (alike(windows, part, prints[0], other) for other in prints)
+    parts, places = {}, pd.Index(PARTS).get_indexer(windows["split"])
+    for number, part in enumerate(PARTS[1:], start=1):
+        (identical, examples), (reverse, reverse_examples) = (_alike(windows, places, number, prints[0], other) for other in prints)
         if identical or reverse:
             such = "; ".join(" = ".join(pair) for pair in examples + reverse_examples)
             log.warning("split: %d windows of %s are training sequences, %d their reverse complements: %s", identical, part, reverse, such)
@@ -279,7 +274,7 @@ def certificate(
             "without_words": int(np.isnan(shares[part]).sum()),
             "examples": {"identical": examples, "reverse_complement": reverse_examples},
         }
-    apart, overlaps = _separation(windows)
+    apart, overlaps = _separation(windows, places)
     touching = overlaps > 0 or (apart is not None and apart < int(rule.get("gap", 0)))
     shared = touching or any(one["identical"] or one["reverse_complement"] or one["similar"] for one in parts.values())
     verdict = "similar" if shared else "clean"

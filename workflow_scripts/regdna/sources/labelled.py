@@ -1,10 +1,14 @@
-"""Labelled sequences of one's own: tables, FASTA files and BED files, checked row by row."""
+"""Labelled sequences of one's own: tables, FASTA files, BED files and packed sites, checked row by row."""
 
+import csv
+import gzip
+import io
 import logging
-import zipfile
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -13,7 +17,7 @@ import pyarrow.parquet as pq
 from isal import igzip, isal_zlib
 
 from regdna.alphabet import N, encode
-from regdna.genome import IUPAC, Genome
+from regdna.genome import IUPAC, SPACE, Genome
 from regdna.intervals import read_bed
 from regdna.manifest import nearest
 from regdna.shuffles import dinucleotide_shuffle
@@ -26,9 +30,14 @@ PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
+    "unused": "unused",
 }
-CLASS = "class"  # the label of files that are a class each
+TRUTH = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+CLASS = "the class of the file"  # the one label of files that are a class each
+MOST_CLASSES = 1000
 SHOWN = 5
+RNA = bytes.maketrans(b"Uu", b"Tt")
+csv.field_size_limit(1 << 30)  # a sequence may be longer than the 131,072 letters that the module allows
 
 
 @dataclass
@@ -36,15 +45,17 @@ class Labelled:
     """Sequences that come with their labels, row by row.
 
     Attributes:
-        records: chrom, start, end (0-based, half-open), part ('' where the data gives none), file and row (as a person
-            counts: lines of a table, records of a FASTA or BED file, from 1). A sequence without coordinates is its own
+        records: chrom, start, end (0-based, half-open), part ('' where the data give none), file and row (as a person
+            counts: lines of a delimited table, else records from 1). A sequence without coordinates is its own
             chromosome, from 0.
-        codes: one uint8 array a row, of any length.
-        labels: text, one column a label. Files that are a class each have the one column ``class``; '' is no class.
+        codes: the sequences' codes one after the other, uint8 (total,).
+        lengths: bases of each, int64 (n,).
+        labels: text, one column a label. Files that are a class each have the one column ``CLASS``; '' is no class.
     """
 
     records: pd.DataFrame
-    codes: list[np.ndarray]
+    codes: np.ndarray
+    lengths: np.ndarray
     labels: pd.DataFrame
 
 
@@ -52,103 +63,181 @@ def read(path: Path, entry: dict, columns: dict, genome: Genome | None, length: 
     """Read one file, whatever its kind.
 
     Args:
-        path: .csv, .tsv or .parquet with a column of sequences; .fa or .fasta; .bed (its sequence comes from ``genome``,
-            ``length`` bp around each middle); .npz (packed sites). All but the last two may be gzipped.
+        path: .csv, .tsv or .parquet with a column of sequences; .fa, .fasta or .fna; .bed (its sequence is the forward
+            strand of ``genome``, ``length`` bp around each middle); .npz (packed sites). Tables of text, FASTA and BED
+            files may be gzipped. Case is ignored, in names and in sequences; U is read as T.
         entry: ``part`` and ``class`` of the file, where it is one.
         columns: of a table: sequence, labels (list), and where there are some part, chrom and start.
 
     Raises:
         InputError: the first thing that is wrong, with file and row.
     """
-    suffix = Path(path.name.removesuffix(".gz")).suffix
-    if suffix not in READERS:
+    kind = _kind(path)
+    if kind not in READERS:
         raise InputError(f"{path}: a file of sequences ends in {', '.join(READERS)}; rename or convert it")
-    found = READERS[suffix](path, entry, columns, genome, length)
+    found = READERS[kind](path, entry, columns, genome, length)
     if not len(found.records):
         raise InputError(f"{path}: holds no sequence; remove it from the dataset's files")
     if "part" in entry:
         found.records["part"] = entry["part"]
-    for row, part in zip(found.records["row"], found.records["part"], strict=True):
-        if part and part.lower() not in PARTS:
-            raise InputError(f"{path}: row {row}: part {part!r} is none of {', '.join(PARTS)}; rename it")
-    found.records["part"] = [PARTS.get(part.lower(), "") for part in found.records["part"]]
+    which, names = pd.factorize(found.records["part"])
+    for at, name in enumerate(names):
+        if name and name.lower() not in PARTS:
+            row = found.records["row"].iloc[np.argmax(which == at)]
+            raise InputError(f"{path}: row {row}: part {name!r} is none of {', '.join(PARTS)}; rename it")
+    found.records["part"] = np.array([PARTS.get(name.lower(), "") for name in names], object)[which]
     return found
 
 
+def _kind(path: Path) -> str:
+    return Path(path.name.lower().removesuffix(".gz")).suffix
+
+
+def _open(path: Path) -> BinaryIO:
+    return igzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")
+
+
 def _from_table(path: Path, entry: dict, columns: dict, genome: Genome | None, length: int | None) -> Labelled:
-    table, first = (_parquet(path), 1) if path.suffix == ".parquet" else (_delimited(path), 2)
-    named = [columns["sequence"], *(columns[name] for name in ("part", "chrom", "start") if name in columns)]
-    for name in [*named, *([] if "class" in entry else columns["labels"])]:
-        if name not in table:
-            raise InputError(f"{path}: no column {name!r}{nearest(name, table.columns)}; name it in the dataset's sequences.columns")
-    rows = np.arange(len(table)) + first
-    codes = [_encode(text.encode(errors="replace"), path, f"row {row}") for text, row in zip(table[columns["sequence"]], rows, strict=True)]
-    records = _records(path, rows, codes)
-    if "part" in columns:
-        records["part"] = table[columns["part"]].to_numpy()
-    if "chrom" in columns:
-        wrong = np.flatnonzero(~table[columns["start"]].str.fullmatch(r"\d+"))
-        if len(wrong):
-            raise InputError(f"{path}: row {rows[wrong[0]]}: start {table[columns['start']].iloc[wrong[0]]!r} is not a whole number; mend it")
-        records["chrom"], records["start"] = table[columns["chrom"]].to_numpy(), table[columns["start"]].astype(np.int64).to_numpy()
-        records["end"] += records["start"]
-    labels = _class(entry, len(table)) if "class" in entry else table[columns["labels"]].reset_index(drop=True)
-    return Labelled(records, codes, labels)
+    labels = [] if "class" in entry else columns["labels"]
+    places = [name for name in ("part", "chrom", "start") if name in columns]
+    names = [columns["sequence"], *labels, *(columns[name] for name in places)]
+    letters, lengths, rows, others = [], [], [], []
+    for row, (sequence, *cells) in (_parquet if _kind(path) == ".parquet" else _delimited)(path, names):
+        text = sequence.strip().encode(errors="surrogateescape")
+        letters.append(text)
+        lengths.append(len(text))
+        rows.append(row)
+        others.append([cell.strip() for cell in cells])
+    text = b"".join(letters)
+    del letters
+    codes = _encode(text, lengths, path, rows, "row")
+    table = pd.DataFrame(others, columns=range(len(names) - 1), dtype=object)
+    records = _records(path, rows, lengths)
+    for name, cells in zip(places, (table[at] for at in range(len(labels), len(names) - 1)), strict=True):
+        if name != "part":
+            form, said = (r"\d{1,18}", "is not a whole number") if name == "start" else (".+", "names no chromosome")
+            wrong = np.flatnonzero(~cells.str.fullmatch(form).astype(bool))
+            if len(wrong):
+                raise InputError(f"{path}: row {rows[wrong[0]]}: {columns[name]} {cells[wrong[0]]!r} {said}; mend it")
+        records[name] = cells.astype(np.int64) if name == "start" else cells
+    records["end"] = records["start"] + np.array(lengths, np.int64)
+    found = _class(entry, len(rows)) if "class" in entry else table[range(len(labels))].set_axis(labels, axis=1)
+    return Labelled(records, codes, np.array(lengths, np.int64), found)
 
 
-def _delimited(path: Path) -> pd.DataFrame:
-    separator = "\t" if ".tsv" in path.suffixes else ","
+def _delimited(path: Path, names: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Lines of a table of text that hold anything: the number from 1 at which each begins, and the cells of these columns."""
+    separator, begin = "\t" if _kind(path) == ".tsv" else ",", 1
     try:
-        return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (EOFError, OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: not a whole table ({' '.join(str(error).split())}); mend it or fetch it again") from None
+        # What is not UTF-8 becomes unprintable, so that it is refused where it matters, with its row.
+        with io.TextIOWrapper(_open(path), "utf-8-sig", errors="surrogateescape", newline="") as handle:
+            lines = csv.reader(handle, delimiter=separator, strict=True)
+            header = [name.strip() for name in next(lines, [])]
+            if not "".join(header).isprintable():
+                raise InputError(f"{path}: row 1 is not text in UTF-8; save it as a plain table in UTF-8")
+            other = [one for one in ",;\t| " if one != separator and len(header) == 1 and one in header[0]]
+            if other:
+                raise InputError(f"{path}: row 1 is separated by {other[0]!r}; a .csv file has commas, a .tsv file tabs, so save it again")
+            places = _places(path, header, names)
+            begin = lines.line_num + 1
+            for cells in lines:
+                if any(cell.strip() for cell in cells):
+                    if len(cells) != len(header):
+                        raise InputError(f"{path}: row {begin} has {len(cells)} cells, but row 1 names {len(header)} columns; mend it")
+                    chosen = [cells[place] for place in places]
+                    if not "".join(chosen[1:]).isprintable():
+                        raise InputError(f"{path}: row {begin} holds what is no text in UTF-8; save it in UTF-8")
+                    yield begin, chosen
+                begin = lines.line_num + 1
+    except csv.Error as error:
+        raise InputError(f"{path}: row {begin}: {error}; close its quotes, or double those within a cell") from None
+    except (EOFError, gzip.BadGzipFile, isal_zlib.error) as error:
+        raise InputError(f"{path}: cut short or no gzip file ({error}); fetch it again") from None
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def _parquet(path: Path, names: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a Parquet file: their numbers from 1, and these columns as text, '' for what is missing."""
+    row = 0
     try:
-        table = pq.read_table(path).to_pandas()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: not a whole Parquet file ({' '.join(str(error).split())[:200]}); fetch it again") from None
-    return table.map(lambda value: "" if value is None or value != value else str(value))
+        with pq.ParquetFile(path) as file:
+            _places(path, file.schema_arrow.names, names)
+            for batch in file.iter_batches(columns=list(set(names))):
+                for cells in zip(*(batch.column(name).cast(pa.string()).fill_null("").to_pylist() for name in names), strict=True):
+                    row += 1
+                    yield row, list(cells)
+    except pa.ArrowNotImplementedError as error:
+        raise InputError(f"{path}: a column is neither text nor numbers ({error}); convert it") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: not a whole Parquet file, or not text in UTF-8 ({_line(error)}); make it again") from None
+
+
+def _places(path: Path, known: list[str], names: list[str]) -> list[int]:
+    """Where these columns are among the known ones."""
+    for name in names:
+        if known.count(name) != 1:
+            found = "two columns" if name in known else "no column"
+            near = "" if name in known else nearest(name, [one for one in known if len(one) < 40])
+            raise InputError(f"{path}: row 1 names {found} {name!r}{near}; name one in the dataset's sequences.columns")
+        if names.count(name) != 1:
+            raise InputError(f"{path}: column {name!r} is asked for twice; name it once in the dataset's sequences.columns")
+    return [known.index(name) for name in names]
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def _from_fasta(path: Path, entry: dict, columns: dict, genome: Genome | None, length: int | None) -> Labelled:
-    opener = igzip.open if path.suffix == ".gz" else open
+    letters, lengths = bytearray(), []
     try:
-        with opener(path, "rb") as handle:
-            text = handle.read()
-    except (EOFError, isal_zlib.error, OSError) as error:
+        with _open(path) as handle:
+            for line in handle:
+                if line.startswith(b">"):
+                    lengths.append(0)
+                elif bases := line.translate(None, SPACE):
+                    if not lengths:
+                        raise InputError(f"{path}: does not begin with '>'; give a FASTA file")
+                    letters += bases
+                    lengths[-1] += len(bases)
+    except (EOFError, gzip.BadGzipFile, isal_zlib.error) as error:
         raise InputError(f"{path}: cut short or no gzip file ({error}); fetch it again") from None
-    if not text.startswith(b">"):
-        raise InputError(f"{path}: does not begin with '>'; give a FASTA file")
-    bodies = [record.partition(b"\n")[2].translate(None, b"\n\r\t ") for record in text[1:].split(b"\n>")]
-    codes = [_encode(body, path, f"record {row}") for row, body in enumerate(bodies, start=1)]
-    return Labelled(_records(path, np.arange(len(codes)) + 1, codes), codes, _class(entry, len(codes)))
+    rows = np.arange(len(lengths)) + 1
+    codes = _encode(bytes(letters), lengths, path, rows, "record")
+    return Labelled(_records(path, rows, lengths), codes, np.array(lengths, np.int64), _class(entry, len(rows)))
 
 
 def _from_bed(path: Path, entry: dict, columns: dict, genome: Genome | None, length: int | None) -> Labelled:
     if genome is None or not length:
         raise InputError(f"{path}: intervals have no sequence; give the dataset 'genome' and 'sequences.length'")
     table = read_bed(path)
-    start = ((table["start"] + table["end"]) // 2 - length // 2).to_numpy()
-    chrom = table["chrom"].astype(str).to_numpy()
-    for row, (name, at) in enumerate(zip(chrom, start, strict=True), start=1):
-        if name not in genome or at < genome.bounds(name)[0] or at + length > genome.bounds(name)[1]:
-            raise InputError(f"{path}: interval {row}: {length} bp around its middle are not all in {genome.assembly}; remove it")
-    codes = list(genome.windows(chrom, start, length))
-    records = _records(path, np.arange(len(table)) + 1, codes)
+    chrom = table["chrom"].astype("str")
+    start = (table["start"] + table["end"]) // 2 - length // 2
+    held = genome.index.reindex(chrom)
+    first, size = held["start"].to_numpy(), held["length"].to_numpy()  # NaN where the genome lacks the chromosome
+    wrong = np.flatnonzero(~((start >= first) & (start + length <= first + size)))
+    if len(wrong):
+        at, name = wrong[0] + 1, chrom[wrong[0]]
+        if name not in genome:
+            like = genome.index.index[0]
+            raise InputError(f"{path}: interval {at}: {name!r} is not held of {genome.assembly}; names must look like {like}, mend or remove it")
+        raise InputError(f"{path}: interval {at}: {length} bp around its middle are not all in {genome.assembly}; remove it")
+    lengths = np.full(len(table), length, np.int64)
+    records = _records(path, np.arange(len(table)) + 1, lengths)
     records["chrom"], records["start"], records["end"] = chrom, start, start + length
-    return Labelled(records, codes, _class(entry, len(table)))
+    codes = genome.windows(chrom.to_numpy(object), start.to_numpy(), length)
+    return Labelled(records, codes.ravel(), lengths, _class(entry, len(table)))
 
 
 def _from_sites(path: Path, entry: dict, columns: dict, genome: Genome | None, length: int | None) -> Labelled:
-    try:
-        table, codes, names = read_sites([path])
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise InputError(f"{path}: not a shard of packed sites ({error}); fetch it again") from None
-    records = _records(path, np.arange(len(table)) + 1, list(codes))
+    table, codes, names = read_sites([path])
+    beyond = np.flatnonzero(table["label"] >= len(names))
+    if len(beyond):
+        raise InputError(f"{path}: row {beyond[0] + 1}: label {table['label'][beyond[0]]}, but it names {len(names)} targets; fetch it again")
+    lengths = np.full(len(table), codes.shape[1], np.int64)
+    records = _records(path, np.arange(len(table)) + 1, lengths)
     records[["chrom", "start", "end"]] = table[["chrom", "start", "end"]]
-    return Labelled(records, list(codes), pd.DataFrame({CLASS: pd.Categorical.from_codes(table["label"], names)}))
+    own = pd.DataFrame({CLASS: pd.Categorical.from_codes(table["label"], names)})
+    return Labelled(records, codes.ravel(), lengths, _class(entry, len(table)) if "class" in entry else own)
 
 
 Reader = Callable[[Path, dict, dict, Genome | None, int | None], Labelled]
@@ -160,19 +249,23 @@ READERS: dict[str, Reader] = {
 }
 
 
-def _encode(letters: bytes, path: Path, where: str) -> np.ndarray:
+def _encode(letters: bytes, lengths: list[int], path: Path, rows: list[int] | np.ndarray, what: str) -> np.ndarray:
+    """Codes of sequences that stand one after the other."""
+    if 0 in lengths:
+        raise InputError(f"{path}: {what} {rows[lengths.index(0)]} holds no sequence; give it one or remove it")
     odd = letters.translate(None, IUPAC)
     if odd:
-        raise InputError(f"{path}: {where} holds {odd[:1].decode('latin-1')!r}, which is no base; mend or remove it")
-    if not letters:
-        raise InputError(f"{path}: {where} holds no sequence; remove it")
-    return encode(letters)
+        at = letters.index(odd[:1])
+        row = rows[np.searchsorted(np.cumsum(lengths), at, side="right")]
+        shown = letters[at : at + 4].decode(errors="replace")[0]
+        raise InputError(f"{path}: {what} {row} holds {shown!r}, which is no base; mend or remove it")
+    return encode(letters.translate(RNA))
 
 
-def _records(path: Path, rows: np.ndarray, codes: list[np.ndarray]) -> pd.DataFrame:
+def _records(path: Path, rows: list[int] | np.ndarray, lengths: list[int] | np.ndarray) -> pd.DataFrame:
     chrom = [f"{path.parent.name}/{path.name}:{row}" for row in rows]
-    ends = np.array([len(one) for one in codes], np.int64)
-    return pd.DataFrame({"chrom": chrom, "start": np.int64(0), "end": ends, "part": "", "file": str(path), "row": rows})
+    ends = np.array(lengths, np.int64)
+    return pd.DataFrame({"chrom": chrom, "start": np.int64(0), "end": ends, "part": "", "file": str(path), "row": np.array(rows, np.int64)})
 
 
 def _class(entry: dict, rows: int) -> pd.DataFrame:
@@ -183,45 +276,48 @@ def join(parts: list[Labelled], length: int | None) -> tuple[pd.DataFrame, np.nd
     """All files as one: records, codes uint8 (n, L), labels.
 
     Args:
-        length: bases of every row; longer ones keep their middle, shorter ones are filled with N on both sides. None: all
-            rows must be equally long.
+        length: bases of every row; longer ones keep their middle, shorter ones are filled with N on both sides, and their
+            coordinates follow. None: all rows must be equally long.
 
     Raises:
         InputError: rows of several lengths, or files with different labels; with the rows.
     """
+    first = parts[0]
     for one in parts[1:]:
-        if list(one.labels) != list(parts[0].labels):
+        if _means(one.labels) != _means(first.labels):
             raise InputError(
-                f"{one.records['file'].iloc[0]}: labels {', '.join(one.labels)}, but {parts[0].records['file'].iloc[0]} has "
-                f"{', '.join(parts[0].labels)}; give all files the same"
+                f"{one.records['file'].iloc[0]}: labelled by {_means(one.labels)}, but {first.records['file'].iloc[0]} by "
+                f"{_means(first.labels)}; label all files in one way"
             )
     records = pd.concat([one.records for one in parts], ignore_index=True)
-    codes = [row for one in parts for row in one.codes]
-    lengths = np.array([len(row) for row in codes])
-    if length is None and (lengths != lengths[0]).any():
-        other = int(np.flatnonzero(lengths != lengths[0])[0])
+    lengths = np.concatenate([one.lengths for one in parts])
+    other = int(np.argmax(lengths != lengths[0]))
+    if length is None and other:
         raise InputError(
             f"{_place(records, other)} has {lengths[other]} bp, but {_place(records, 0)} has {lengths[0]}; "
             "set the dataset's sequences.length: longer ones keep their middle, shorter ones are filled with N"
         )
-    if any(isinstance(one.labels.iloc[:, 0].dtype, pd.CategoricalDtype) for one in parts):
-        shown = [one.labels[CLASS].cat.categories for one in parts]
-        if any(list(one) != list(shown[0]) for one in shown):
-            raise InputError(f"{records['file'].iloc[0]}: the files name different classes; do not mix sources")
-    labels = pd.concat([one.labels for one in parts], ignore_index=True)
-    return _fit(records, lengths, length or int(lengths[0])), _stack(codes, length or int(lengths[0])), labels
-
-
-def _fit(records: pd.DataFrame, lengths: np.ndarray, length: int) -> pd.DataFrame:
+    length = length or int(lengths[0])
     # ASSUME: of sequences longer than the dataset's length the middle is what the label is about.
-    records["start"] = np.maximum(records["start"] + (lengths - length) // 2, 0)
+    records["start"] += (lengths - length) // 2
     records["end"] = records["start"] + length
-    return records
+    labels = pd.concat([one.labels for one in parts], ignore_index=True)
+    return records, np.concatenate([_fit(one, length) for one in parts]), labels
 
 
-def _stack(codes: list[np.ndarray], length: int) -> np.ndarray:
-    out = np.full((len(codes), length), N, np.uint8)
-    for row, one in zip(out, codes, strict=True):
+def _means(labels: pd.DataFrame) -> str:
+    """What labels are in: columns of a table, classes of files, or the classes that a file of sites names."""
+    column = labels.iloc[:, 0]
+    sites = isinstance(column.dtype, pd.CategoricalDtype)
+    return f"the sites' own classes {', '.join(column.cat.categories)}" if sites else ", ".join(labels)
+
+
+def _fit(found: Labelled, length: int) -> np.ndarray:
+    """Codes uint8 (n, length): the middle of each sequence, with N where it is shorter."""
+    if (found.lengths == length).all():
+        return found.codes.reshape(-1, length)
+    out = np.full((len(found.lengths), length), N, np.uint8)
+    for row, one in zip(out, np.split(found.codes, np.cumsum(found.lengths)[:-1]), strict=True):
         cut = (len(one) - length) // 2
         if cut >= 0:
             row[:] = one[cut : cut + length]
@@ -238,47 +334,69 @@ def matrix(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tupl
     """Labels as bool (n, T) and the names of the T targets.
 
     Args:
-        exclusive: one column, whose values are the classes; else one column a target, 0 or 1 (or the class of each file).
+        exclusive: one column, whose values are the classes; else one column a target, 0 or 1 (or the class of each file,
+            where a file of none is negative of all).
 
     Raises:
         InputError: a value that is no label, with its row.
     """
     if exclusive or list(labels) == [CLASS]:
-        if len(labels.columns) > 1:
-            raise InputError(f"labels: {', '.join(labels)} are {len(labels.columns)} columns, but exclusive classes stand in one; name one")
-        column = labels.iloc[:, 0]
-        known = isinstance(column.dtype, pd.CategoricalDtype)
-        names = list(column.cat.categories) if known else sorted(set(column) - {""}, key=_numbers_first)
-        return column.to_numpy(object)[:, None] == np.array(names, object), names
+        return _classes(records, labels, exclusive)
     out = np.zeros(labels.shape, bool)
     for at, name in enumerate(labels):
-        truth = labels[name].str.lower().map({"1": True, "true": True, "1.0": True, "0": False, "false": False, "0.0": False})
-        wrong = np.flatnonzero(truth.isna())
-        if len(wrong):
+        code, values = pd.factorize(labels[name])
+        truth = [TRUTH.get(value.lower()) for value in values]
+        if None in truth:
+            row = int(np.argmax(code == truth.index(None)))
             raise InputError(
-                f"{_place(records, wrong[0])}: {name} is {labels[name].iloc[wrong[0]]!r}; 0 or 1 is needed (for classes say labels: exclusive)"
+                f"{_place(records, row)}: {name} is {labels[name].iloc[row]!r}; 0 or 1 is needed (for classes say labels: exclusive)"
             )
-        out[:, at] = truth.to_numpy(bool)
+        out[:, at] = np.array(truth, bool)[code]
     return out, list(labels)
 
 
+def _classes(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tuple[np.ndarray, list[str]]:
+    if len(labels.columns) > 1:
+        raise InputError(
+            f"{records['file'].iloc[0]}: {', '.join(labels)} are {len(labels.columns)} columns, but exclusive classes stand in one; name one"
+        )
+    column = labels.iloc[:, 0]
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        # Programs write whole numbers with a point where another row had none.
+        column = column.str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
+        column = pd.Series(pd.Categorical(column, sorted(set(column) - {""}, key=_numbers_first)))
+    names, code = list(column.cat.categories), column.cat.codes.to_numpy()
+    if len(names) > MOST_CLASSES:
+        raise InputError(
+            f"{records['file'].iloc[0]}: {labels.columns[0]} has {len(names):,} values, too many for classes; "
+            "name another column, or cut what was measured into classes first"
+        )
+    if exclusive and (code < 0).any():
+        raise InputError(
+            f"{_place(records, int(np.argmax(code < 0)))} has no class; give it one or remove it (a background of no class needs labels: multilabel)"
+        )
+    return code[:, None] == np.arange(len(names)), names
+
+
 def _numbers_first(name: str) -> tuple[bool, int, str]:
-    return (False, int(name), name) if name.isdigit() else (True, 0, name)
+    return (False, int(name), name) if re.fullmatch(r"-?\d+", name) else (True, 0, name)
 
 
 def warn_of_contradictions(records: pd.DataFrame, codes: np.ndarray, truth: np.ndarray) -> int:
-    """Say in the log which rows hold the same sequence with different labels; gives how many rows do."""
-    first: dict[bytes, int] = {}
-    pairs = [
-        (seen, row) for row, one in enumerate(codes) if (seen := first.setdefault(one.tobytes(), row)) != row and (truth[seen] != truth[row]).any()
-    ]
+    """Say in the log which rows hold the sequence of an earlier row with other labels; gives how many rows do."""
+    keys = np.fromiter((hash(row.tobytes()) for row in codes), np.int64, len(codes))
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    seen = first[group]
+    pairs = [(seen[row], row) for row in np.flatnonzero((truth[seen] != truth).any(1)) if (codes[seen[row]] == codes[row]).all()]
     if pairs:
         shown = "; ".join(f"{_place(records, a)} and {_place(records, b)}" for a, b in pairs[:SHOWN])
         log.warning("%d rows repeat a sequence with another label: %s%s", len(pairs), shown, "; ..." if len(pairs) > SHOWN else "")
     return len(pairs)
 
 
-def add_shuffled(records: pd.DataFrame, codes: np.ndarray, truth: np.ndarray, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Every row again, in the same place and part, with its sequence shuffled so that all dinucleotides are kept: a negative of all targets."""
+def add_shuffled(
+    records: pd.DataFrame, codes: np.ndarray, truth: np.ndarray, seed: int
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Every row again, in the same place and part, its sequence shuffled with all dinucleotides kept: a negative of all targets."""
     shuffled = dinucleotide_shuffle(codes, seed)
     return pd.concat([records, records], ignore_index=True), np.concatenate([codes, shuffled]), np.concatenate([truth, np.zeros_like(truth)])
