@@ -54,6 +54,14 @@ def sources_of(study):
     return sorted(paths)
 
 
+def sources_read(study):
+    """What is stated of every source and file that a study reads, for its page."""
+    read = {}
+    for source, _, file in (path.removeprefix("results/sources/").partition("/") for path in sources_of(study)):
+        read.setdefault(source, SOURCES[source] | {"files": {}})["files"][file] = SOURCES[source]["files"][file]
+    return read
+
+
 def say_plan(study):
     """Say before a run, dry or not, what it will download and hold."""
     missing = [path.removeprefix("results/sources/") for path in sources_of(study) if not Path(path).is_file()]

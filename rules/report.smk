@@ -26,7 +26,7 @@ rule render_report:
         runtime=30,
     params:
         code=code("render.py"),
-        study=lookup(within=STUDIES, dpath="{study}"),
+        study=lambda wildcards: STUDIES[wildcards.study] | {"sources": sources_read(wildcards.study)},
         name="{study}",
         invocation=invocation,
     script:

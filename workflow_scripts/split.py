@@ -52,15 +52,17 @@ def main(
     table["split"] = pd.Categorical(leave_out(part, training_sites, rule.get("seed", 0)))
     refuse_empty(part)
     shares = {name: share_with(words, part == "train", np.flatnonzero(part == name)) for name in rules.PARTS[1:]}
-    *prints, sequence_digest = axis.fingerprints()
-    about = {"informative_words": words.about(), "clusters": grouped, "sequence_digest": sequence_digest}
+    about = {"informative_words": words.about(), "clusters": grouped}
+    del words  # what has been told need not be held: this is the step that decides how much memory a genome takes
+    *prints, about["sequence_digest"] = axis.fingerprints()
+    del axis
     report = rules.certificate(table, rule, shares, prints, about)
     if report["verdict"] == "leak":
         raise InputError(
             f"split: {report['overlapping_windows']} windows overlap another part and parts come within "
             f"{report['smallest_distance_bp']} bp; widen the gap"
         )
-    del table, axis, words, shares, prints  # the columns not read so far need their room
+    del table, shares, prints
     write_windows(candidates, windows, part, cluster)
     write_json(splits, report)
 

@@ -180,11 +180,11 @@ def test_a_zlib_stream_that_is_no_such_stream_is_damaged(tmp_path):
         assemble(open_array(tmp_path / "x.mat", "x"), 0, [(0, 7)])
 
 
-def test_an_array_whose_bytes_are_too_few_is_damaged(tmp_path):
+@pytest.mark.parametrize("rows", [6, 8])
+def test_an_array_that_is_not_as_large_as_it_says_is_damaged(tmp_path, rows):
     whole = level5({"name_of_it": numbers(np.uint8)})
-    rows = struct.pack("<i", 7)
-    (tmp_path / "x.mat").write_bytes(whole.replace(rows + struct.pack("<i", 4), struct.pack("<i", 8) + struct.pack("<i", 4), 1))
-    with pytest.raises(InputError, match=r"damaged \(variable name_of_it has 252 bytes for 8 x 4 x 9 numbers\)"):
+    (tmp_path / "x.mat").write_bytes(whole.replace(struct.pack("<ii", 7, 4), struct.pack("<ii", rows, 4), 1))
+    with pytest.raises(InputError, match=rf"damaged \(variable name_of_it has 252 bytes for {rows} x 4 x 9 numbers\)"):
         variables(tmp_path / "x.mat")
 
 

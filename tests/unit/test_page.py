@@ -9,11 +9,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_study import MEAN, MODELS, TARGETS, VALUES, write
+from made_up_study import MEAN, MODELS, TARGETS, VALUES, study, write
 
 import render
-from regdna.page import answer, text
+from regdna.page import answer, kind, text
 from regdna.step import InputError
+from regdna.study import references
 
 
 class Page(HTMLParser):
@@ -213,8 +214,44 @@ def test_what_a_user_writes_is_escaped(html):
     assert "<anything>" not in html and "<open>" not in html and "<this>" not in html
 
 
-def test_unused_files_of_a_source_are_not_listed(html):
-    assert "some.vcf" in html and "unused.bed" not in html
+def test_every_file_that_the_study_names_is_listed_and_no_other(page, html):
+    shown = {
+        row["file"] for caption in ("sites", "own", "genome", "marks") for row in page.find(f"Files of {caption}")[0].to_dict("records")
+    }
+    named = {path.partition("/")[2] for entry in study()["datasets"].values() for _, path in references(entry)}
+    assert shown == named | {"b.fa", "c.fa"}  # and all of the genome
+    assert "unused.bed" not in html
+
+
+def test_a_file_says_what_it_must_be_and_where_it_comes_from(page):
+    marks = page.find("Files of marks")[0].set_index("file")
+    assert marks.loc["tss.bed"].tolist() == [1234, "sha256 " + "ab" * 32, "x"]
+    assert marks.loc["open.bed"].tolist() == ["–", "md5 " + "cd" * 16, "deep/open.bed in all.tar.gz"]
+    assert marks.loc["high.bigWig"].tolist() == [5e6, "not published; pinned on the first download", "https://example.org/high.bigWig"]
+    assert page.find("Files of own")[0]["from"].tolist() == ["my/b.csv"]
+
+
+def test_the_page_says_what_the_windows_of_each_dataset_are(html):
+    assert "sequences of 200 bp from 2 files, hg19" in html
+    assert (
+        "windows of 1,000 bp of genome, hg19, each around a bin of 200 bp, every 50 bp; those with a target are kept, "
+        "and for each 2 without with alike gc and repeat fraction"
+    ) in html
+
+
+def test_windows_in_words_by_hand():
+    entry = {"assembly": "", "sequences": {"files": [{"file": "a/b.csv"}], "length": 0}}
+    assert kind(entry) == "sequences from 1 file"
+    entry = {"assembly": "hg38", "genome": "g", "windows": {"bin": 200, "context": 2000, "stride": 0}}
+    assert kind(entry) == "windows of 2,000 bp of g, hg38, each around a bin of 200 bp, every 200 bp; all are kept"
+    entry = {**entry, "windows": {**entry["windows"], "centres": "a/b_c.bed"}, "negatives": {"per_positive": 0.0, "match": []}}
+    assert kind(entry).endswith("on the middle of each interval of a/b_c.bed; those with a target are kept, and for each 0 without")
+
+
+def test_a_published_split_whose_parts_touch_says_so(html):
+    said = re.sub(r"<.*?>", "", html)
+    assert "known: published with parts that touch" in said
+    assert "similar: some test or validation windows resemble training windows" in said
 
 
 def test_the_locus_shows_the_target_that_it_is_named_after(html):

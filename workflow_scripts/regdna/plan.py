@@ -6,6 +6,8 @@ from regdna.study import references
 
 ROW_BYTES = 80  # of a window in the tables of windows, compressed
 HELD_OUT = 0.2  # share of windows that are predicted
+LINE_BYTES = 25  # of an interval in a BED file
+PACKED = (".gz", ".npz", ".parquet")  # about four letters a byte
 
 
 def size(entry: dict) -> int:
@@ -17,56 +19,77 @@ def downloads(paths: Iterable[str], sources: dict) -> tuple[int, int, int]:
     """How many of these files come over the network, their bytes, and how many of them nobody knows the size of.
 
     Args:
-        paths: ``source/file``.
+        paths: ``source/file``; of a file in an archive the archive is downloaded.
         sources: every source, completed.
     """
-    wanted = set(paths)
-    for path in list(wanted):
-        source, _, file = path.partition("/")
-        if "archive" in sources[source]["files"][file]:
-            wanted.add(f"{source}/{sources[source]['files'][file]['archive']}")
-    entries = [sources[source]["files"][file] for source, _, file in (path.partition("/") for path in wanted)]
-    remote = [one for one in entries if "url" in one]
+    remote = [one for path in _with_archives(paths, sources) if "url" in (one := _entry(sources, path))]
     return len(remote), sum(map(size, remote)), sum(not size(one) for one in remote)
 
 
 def disk(study: dict, sources: dict, lengths: dict[str, int]) -> int:
-    """About how many bytes a study's downloads, genomes, windows and predictions take, without its models' checkpoints.
+    """About how many bytes a study's sources, genomes, sequences, windows and predictions take, less its models' checkpoints.
+
+    Windows and predictions are counted of genomes alone: how many rows a file of sequences has is not known beforehand.
 
     Args:
         study: validated.
         sources: every source, completed.
         lengths: bases of each assembly.
     """
-    paths, total = set(), 0
+    paths, genomes, total = set(), {}, 0
     for name, entry in study["datasets"].items():
         paths |= {path for _, path in references(entry)}
         if "genome" in entry:
-            paths |= {f"{entry['genome']}/{file}" for file in sources[entry["genome"]]["files"]}
+            source = sources[entry["genome"]]
+            genomes[entry["genome"]] = sum(end - start for _, start, end in source.get("regions", [])) or lengths[source["assembly"]]
+            paths |= {f"{entry['genome']}/{file}" for file in source["files"]}
         if "sequences" in entry:
-            for one in entry["sequences"]["files"]:
-                source, _, file = one["file"].partition("/")
-                # Packed files hold about four bases a byte; a MATLAB file of one-hot sequences four bytes a base, twice.
-                total += size(sources[source]["files"][file]) * 4 if not file.endswith(".mat") else size(sources[source]["files"][file]) // 8
-            continue
-        held = sum(end - start for _, start, end in sources[entry["genome"]].get("regions", [])) or lengths[entry["assembly"]]
-        windows = held // (entry["windows"]["stride"] or entry["windows"]["bin"])
-        runs = sum(len(model["seeds"]) for model in study["models"].values() if name in model["datasets"])
-        total += int(windows * (ROW_BYTES + len(entry["targets"]) * (1 / 4 + 4 * HELD_OUT * runs)))
-    genomes = {entry["genome"] for entry in study["datasets"].values() if "genome" in entry}
-    for source in genomes:
-        held = sum(end - start for _, start, end in sources[source].get("regions", []))
-        total += int(1.125 * (held or lengths[sources[source]["assembly"]]))
-    for path in list(paths):
-        source, _, file = path.partition("/")
-        if "archive" in sources[source]["files"][file]:
-            paths.add(f"{source}/{sources[source]['files'][file]['archive']}")
-    return total + sum(size(sources[source]["files"][file]) for source, _, file in (path.partition("/") for path in paths))
+            files, length = [one["file"] for one in entry["sequences"]["files"]], entry["sequences"]["length"]
+            total += sum(_bases(file, size(_entry(sources, file)), length) for file in files)
+        else:
+            windows = entry["windows"]
+            if "centres" in windows:
+                count = _lines(windows["centres"], size(_entry(sources, windows["centres"])))
+            else:
+                count = genomes[entry["genome"]] // (windows["stride"] or windows["bin"])
+            runs = sum(len(model["seeds"]) for model in study["models"].values() if name in model["datasets"])
+            signals = sum("signal" in target for target in entry["targets"].values())
+            # A window's row, its labels (twice, in bits), its signals, and a float32 of each target for each prediction.
+            total += int(count * (ROW_BYTES + 4 * signals + len(entry["targets"]) * (1 / 4 + 4 * HELD_OUT * runs)))
+    # A byte a base, and a bit for its repeats.
+    total += sum(int(1.125 * bases) for bases in genomes.values())
+    return total + sum(size(_entry(sources, path)) for path in _with_archives(paths, sources))
+
+
+def _entry(sources: dict, path: str) -> dict:
+    source, _, file = path.partition("/")
+    return sources[source]["files"][file]
+
+
+def _with_archives(paths: Iterable[str], sources: dict) -> set[str]:
+    """These files and the archives that hold them."""
+    wanted = set(paths)
+    inside = [(path.partition("/")[0], _entry(sources, path).get("archive")) for path in wanted]
+    return wanted | {f"{source}/{archive}" for source, archive in inside if archive}
+
+
+def _lines(file: str, size: int) -> int:
+    """About how many intervals a BED file of so many bytes holds."""
+    return (4 * size if file.endswith(PACKED) else size) // LINE_BYTES
+
+
+def _bases(file: str, size: int, length: int) -> int:
+    """About how many bases of sequence a file of so many bytes gives."""
+    if file.endswith(".mat"):
+        return size // 8  # one-hot, four bytes a base, and every sequence again on the other strand, which is left out
+    if file.removesuffix(".gz").endswith(".bed"):
+        return _lines(file, size) * length
+    return 4 * size if file.endswith(PACKED) else size
 
 
 def words(count: int) -> str:
     """A number of bytes as a person says it."""
     for unit, step in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= step:
+        if count >= 0.9995 * step:  # 999.9 kB are 1 MB
             return f"{count / step:.3g} {unit}"
     return f"{count} B"

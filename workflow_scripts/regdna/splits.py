@@ -222,20 +222,18 @@ def place_of(windows: pd.DataFrame, row: int) -> str:
     return f"{one['chrom']}:{one['start'] + 1}-{one['end']}"
 
 
-def _alike(windows: pd.DataFrame, part: np.ndarray, number: int, own: np.ndarray, other: np.ndarray) -> tuple[int, list[list[str]]]:
-    """How many windows of a part have the sequence of a training window, and up to five examples: the window and that one.
+def _alike(windows: pd.DataFrame, rows: np.ndarray, wanted: np.ndarray, train: np.ndarray, own: np.ndarray) -> tuple[int, list[list[str]]]:
+    """How many windows have the sequence of a training window, and up to five examples: the window and that one.
 
     Args:
-        part: of every window, its place in ``PARTS``, int (n,); -1: none.
-        number: of the part.
-        own: fingerprint of every window, uint64 (n,); 0 is like no other.
-        other: fingerprints to look for in training, of the windows themselves or of their reverse complements.
+        rows: the windows, int64 (m,).
+        wanted: the fingerprint that each looks for, uint64 (m,); 0 is like no other.
+        train: training windows by fingerprint, int64 (t,).
+        own: their fingerprints, uint64 (t,).
     """
-    train, rows = np.flatnonzero(part == 0), np.flatnonzero((part == number) & (other != 0))
-    order = train[np.argsort(own[train], kind="stable")]
-    at = np.minimum(np.searchsorted(own[order], other[rows]), len(order) - 1)
-    same = own[order[at]] == other[rows]
-    pairs = list(zip(rows[same][:EXAMPLES], order[at[same]][:EXAMPLES], strict=True))
+    at = np.minimum(np.searchsorted(own, wanted), len(own) - 1)
+    same = (own[at] == wanted) & (wanted != 0)
+    pairs = zip(rows[same][:EXAMPLES], train[at[same]][:EXAMPLES], strict=True)
     return int(same.sum()), [[place_of(windows, mine), place_of(windows, theirs)] for mine, theirs in pairs]
 
 
@@ -260,8 +258,12 @@ def certificate(
         or homologous sequence, or any of that in parts that came with the data; reported but not failed) or ``clean``.
     """
     parts, places = {}, pd.Index(PARTS).get_indexer(windows["split"])
+    train = np.flatnonzero(places == 0)
+    train = train[np.argsort(prints[0][train], kind="stable")]
+    known = prints[0][train]
     for number, part in enumerate(PARTS[1:], start=1):
-        (identical, examples), (reverse, reverse_examples) = (_alike(windows, places, number, prints[0], other) for other in prints)
+        rows = np.flatnonzero(places == number)
+        (identical, examples), (reverse, reverse_examples) = (_alike(windows, rows, one[rows], train, known) for one in prints)
         if identical or reverse:
             such = "; ".join(" = ".join(pair) for pair in examples + reverse_examples)
             log.warning("split: %d windows of %s are training sequences, %d their reverse complements: %s", identical, part, reverse, such)

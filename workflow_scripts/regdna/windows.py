@@ -22,7 +22,7 @@ def tile(first: int, last: int, bin_size: int, context: int, stride: int) -> np.
     has the same bins.
     """
     flank = (context - bin_size) // 2
-    begin = ((first + flank) // stride) * stride
+    begin = -(-(first + flank) // stride) * stride
     return np.arange(begin, last - flank - bin_size + 1, stride, dtype=np.int64) - flank
 
 

@@ -39,8 +39,8 @@ def render(results: Results) -> str:
         variants=variant_sets(results),
         cost={"figure": figures.cost(results), "table": tables.costs(results)},
         sources=[
-            {"id": source, **results.sources[source], "table": tables.files(results, source, files)}
-            for source, files in tables.used_sources(results.study).items()
+            {"id": source, **results.source(source), "table": tables.files(results, source, files)}
+            for source, files in tables.used_sources(results).items()
         ],
         models=[model(results, one) for one in results.study["models"]],
         pretrained=[one for one in results.study["models"] if results.weights(one).startswith("published")],
@@ -79,6 +79,7 @@ def dataset(results: Results, name: str) -> dict:
     return {
         "id": name,
         **results.study["datasets"][name],
+        "kind": kind(results.study["datasets"][name]),
         "verdict": said,
         "forest": figures.forest(results, name, said["chosen"]),
         "leaderboard": tables.leaderboard(results, name, said["chosen"]),
@@ -88,6 +89,28 @@ def dataset(results: Results, name: str) -> dict:
         "certificate": results.certificates[name],
         "similarity": tables.similarity(results, name),
     }
+
+
+def kind(entry: dict) -> str:
+    """What the windows of a dataset are, in words."""
+    assembly = f", {entry['assembly']}" if entry["assembly"] else ""
+    if "sequences" in entry:
+        given = entry["sequences"]
+        length = f" of {given['length']:,} bp" if given["length"] else ""
+        number = len(given["files"])
+        return f"sequences{length} from {number} file{'s' if number > 1 else ''}{assembly}"
+    windows = entry["windows"]
+    bins = f"windows of {windows['context']:,} bp of {entry['genome']}{assembly}, each around a bin of {windows['bin']:,} bp"
+    where = (
+        f"on the middle of each interval of {windows['centres']}"
+        if "centres" in windows
+        else f"every {windows['stride'] or windows['bin']:,} bp"
+    )
+    if "negatives" not in entry:
+        return f"{bins}, {where}; all are kept"
+    some = entry["negatives"]
+    matched = f" with alike {' and '.join(some['match'])}".replace("_", " ") if some["match"] else ""
+    return f"{bins}, {where}; those with a target are kept, and for each {some['per_positive']:g} without{matched}"
 
 
 def loci(results: Results) -> list[dict]:

@@ -99,6 +99,10 @@ class Results:
         """Rows of the mean over targets and seeds, one a model, by model."""
         return pick(self.scores, dataset=dataset, metric=metric, part=part, target=MEAN, seed=MEAN).set_index("model")
 
+    def source(self, name: str) -> dict:
+        """What is stated of a source: by the study, which also completes those whose files come by name, else by the catalogue."""
+        return self.study["sources"].get(name) or self.sources[name]
+
     def seconds(self, dataset: str, model: str) -> float:
         """Wall seconds that training took, mean over seeds."""
         return float(pick(self.ledger, dataset=dataset, model=model)["wall_seconds"].mean())

@@ -6,6 +6,7 @@ import pandas as pd
 from regdna.page.answer import KINDS
 from regdna.page.results import MEAN, Results, Variants, pick
 from regdna.page.text import DASH, between, cell, estimate, number, remake, table, words
+from regdna.study import references
 
 SHOWN_TARGETS, SHOWN_VARIANTS = 24, 10
 LONGEST_ALLELE = 12
@@ -137,15 +138,12 @@ def allele(bases: str) -> str:
     return bases if len(bases) <= LONGEST_ALLELE else f"{bases[:LONGEST_ALLELE]}… ({len(bases)} bp)"
 
 
-def used_sources(study: dict) -> dict[str, list[str]]:
-    """Sources that a study reads, each with the files that it reads (all of them for sites and genomes: an empty list)."""
+def used_sources(results: Results) -> dict[str, list[str]]:
+    """Sources that a study reads, each with the files that it reads: all of a genome, of others those that it names."""
     used: dict[str, list[str]] = {}
-    for entry in study["datasets"].values():
-        for use in ("sites", "genome"):
-            if use in entry:
-                used[entry[use]] = []
-        named = [entry.get("tss"), *(one["intervals"] for one in entry.get("targets", {}).values()), *entry["variants"].values()]
-        for source, file in (path.split("/", 1) for path in named if path):
+    for entry in results.study["datasets"].values():
+        genome = [f"{entry['genome']}/{file}" for file in results.source(entry["genome"])["files"]] if "genome" in entry else []
+        for source, file in (path.split("/", 1) for path in [*genome, *(path for _, path in references(entry))]):
             files = used.setdefault(source, [])
             if file not in files:
                 files.append(file)
@@ -153,15 +151,17 @@ def used_sources(study: dict) -> dict[str, list[str]]:
 
 
 def files(results: Results, source: str, chosen: list[str]) -> dict:
-    """One row a file of a source: bytes and checksum."""
-    entries = results.sources[source]["files"]
-    chosen = chosen or list(entries)
+    """One row a file of a source: bytes, checksum and where it comes from."""
     rows = []
     for file in chosen:
-        size = entries[file]["bytes"]
-        rows.append([words(file), cell(float(size), f"{size:,}"), words(entries[file]["sha256"])])
+        entry = results.source(source)["files"][file]
+        size = f"{entry['bytes']:,}" if "bytes" in entry else f"about {entry['about']:,}" if "about" in entry else DASH
+        stated = [f"{kind} {entry[kind]}" for kind in ("sha256", "sha1", "md5") if kind in entry]
+        origin = entry.get("path") or entry.get("url") or f"{entry['member']} in {entry['archive']}"
+        checked = stated[0] if stated else "not published; pinned on the first download"
+        rows.append([words(file), cell(float(entry.get("bytes", entry.get("about", np.nan))), size), words(checked), words(origin)])
     folder = f"{results.root.rpartition('/')[0]}/sources/{source}"
-    return table(f"Files of {source}", ["file", "bytes", "sha256"], rows, remake([f"{folder}/{file}" for file in chosen]))
+    return table(f"Files of {source}", ["file", "bytes", "checksum", "from"], rows, remake([f"{folder}/{file}" for file in chosen]))
 
 
 def similarity(results: Results, dataset: str) -> dict:

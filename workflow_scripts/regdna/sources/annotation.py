@@ -1,14 +1,17 @@
 """Annotation: intervals of any of the formats that studies name, chosen by what they are."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
-from isal import isal_zlib
 
 from regdna.intervals import read_bed
+from regdna.manifest import nearest
+from regdna.sources.tables import kind, opened
 from regdna.step import InputError
 
-GTF = ["chrom", "feature", "start", "end", "strand", "attributes"]
+GTF = (".gtf", ".gff", ".gff3")
+CODING = re.compile(rb'(?:^|[ ;])gene_(?:bio)?type[ =]"?protein_coding["; \r\n]')
 
 
 def read_intervals(path: Path, column: int = 0, values: list[str] | None = None, summit: bool = False) -> pd.DataFrame:
@@ -26,16 +29,19 @@ def read_intervals(path: Path, column: int = 0, values: list[str] | None = None,
     Raises:
         InputError: the file is not what its name says, or no interval has one of the values.
     """
-    if path.name.removesuffix(".gz").endswith((".gtf", ".gff3", ".gff")):
+    if kind(path) in GTF:
+        if column or summit:
+            raise InputError(f"{path}: of a GTF file the start sites of coding genes are read; take out 'column' and rules about summits")
         return read_tss(path)
     table = read_bed(path, column, summit)
     if not column:
         return table
-    kinds = table["value"].cat.categories
-    wanted = [kind for kind in kinds if not set(str(kind).split(",")).isdisjoint(values or [])]
-    if not wanted:
-        shown = ", ".join(map(str, kinds[:12])) + (", ..." if len(kinds) > 12 else "")
-        raise InputError(f"{path}: column {column} holds none of {', '.join(values or [])}; it holds {shown}")
+    held = {text: {text, *text.split(",")} for text in table["value"].cat.categories}
+    for value in values or []:
+        if not any(value in names for names in held.values()):
+            shown = ", ".join([*held][:12]) or "nothing"
+            raise InputError(f"{path}: column {column} never holds {value!r}{nearest(value, held)}; it holds {shown}")
+    wanted = [text for text, names in held.items() if not names.isdisjoint(values or [])]
     return table[table["value"].isin(wanted)].drop(columns="value").reset_index(drop=True)
 
 
@@ -48,21 +54,26 @@ def read_tss(path: Path) -> pd.DataFrame:
         chrom, start, end (0-based, half-open) and strand, each site once, sorted.
 
     Raises:
-        InputError: the file is no GTF or holds no such transcript.
+        InputError: the file is cut short, is no GTF or holds no such transcript.
     """
-    try:
-        table = pd.read_csv(
-            path, sep="\t", comment="#", header=None, usecols=[0, 2, 3, 4, 6, 8], names=[*"abcdefghi"], dtype=str, quoting=3
-        ).set_axis(GTF, axis=1)
-    except (EOFError, OSError, isal_zlib.error, ValueError) as error:
-        raise InputError(f"{path}: not a whole GTF file ({' '.join(str(error).split())}); fetch it again") from None
-    coding = table["attributes"].str.contains(r'gene_type[ =]"?protein_coding|gene_biotype[ =]"?protein_coding', na=False)
-    table = table[(table["feature"] == "transcript") & coding]
-    if table.empty:
+    sites = set()
+    with opened(path) as handle:
+        for number, line in enumerate(handle, start=1):
+            if b"\ttranscript\t" not in line or line.startswith(b"#"):
+                continue
+            fields = line.split(b"\t", 8)
+            if len(fields) < 9 or not (fields[3].isdigit() and fields[4].isdigit() and 1 <= int(fields[3]) <= int(fields[4])):
+                raise InputError(
+                    f"{path}: line {number} is not GTF (nine columns, the fourth and fifth a first and last base); fetch it again"
+                )
+            if fields[2] == b"transcript" and CODING.search(fields[8]):
+                minus = fields[6] == b"-"
+                sites.add((fields[0].decode(errors="backslashreplace"), int(fields[4] if minus else fields[3]) - 1, "-" if minus else "+"))
+    if not sites:
         raise InputError(f"{path}: no transcript of a protein-coding gene; give a GTF file of GENCODE or Ensembl")
-    site = table["start"].where(table["strand"] != "-", table["end"]).astype("int64") - 1
-    found = pd.DataFrame({"chrom": table["chrom"], "start": site, "end": site + 1, "strand": table["strand"]})
-    return found.drop_duplicates().sort_values(["chrom", "start", "strand"], ignore_index=True)
+    found = pd.DataFrame(sorted(sites), columns=["chrom", "start", "strand"])
+    found.insert(2, "end", found["start"] + 1)
+    return found
 
 
 def check_assembly(table: pd.DataFrame, lengths: dict[str, int], path: Path, assembly: str) -> None:
@@ -79,6 +90,10 @@ def check_assembly(table: pd.DataFrame, lengths: dict[str, int], path: Path, ass
     beyond = [(chrom, end) for chrom, end in reach.items() if end > lengths.get(chrom, end)]
     if beyond:
         chrom, end = beyond[0]
-        raise InputError(f"{path}: an interval ends at {chrom}:{end:,}, but {assembly} has {lengths[chrom]:,} bp there; is it another assembly?")
+        raise InputError(
+            f"{path}: an interval ends at {chrom}:{end:,}, but {assembly} has {lengths[chrom]:,} bp there; is it another assembly?"
+        )
     if len(reach) and not any(chrom in lengths for chrom in reach.index):
-        raise InputError(f"{path}: no interval is on a chromosome of {assembly}; names must look like {next(iter(lengths))}, not {reach.index[0]}")
+        raise InputError(
+            f"{path}: no interval is on a chromosome of {assembly}; names must look like {next(iter(lengths))}, not {reach.index[0]}"
+        )

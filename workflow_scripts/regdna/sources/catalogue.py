@@ -24,7 +24,8 @@ def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: 
         assemblies: names of the known assemblies.
 
     Raises:
-        InputError: a source is stated twice, or is of an unknown assembly, or its archive is not among its files.
+        InputError: a source is stated twice or is of an unknown assembly, one of its files has a name that is a path or is in an
+            archive that is not among them, or the look of its files' names cannot be read.
     """
     complete = {name: dict(entry) for name, entry in sources.items()}
     for study, content in studies.items():
@@ -38,6 +39,7 @@ def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: 
             raise InputError(f"source {name}: assembly {entry['assembly']!r} is not in resources/assemblies.tsv; add its chromosomes there")
         if ("names" in entry) != ("url" in entry):
             raise InputError(f"source {name}: give both 'names' and 'url', or neither")
+        _check_pattern(name, entry.get("names", ""))
         entry["files"] = dict(entry["files"])
         if "table" in entry:
             table = tables.setdefault(entry["table"], read_frozen(Path(entry["table"])))
@@ -47,8 +49,11 @@ def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: 
             for row in table[(table["assembly"] == entry["assembly"]) & (table["verified"] == "false")].to_dict("records"):
                 entry["files"][file_name(row)]["frozen"] = row
         for file, one in entry["files"].items():
-            if one.get("archive", file) not in entry["files"]:
-                raise InputError(f"source {name}: {file} is in {one['archive']}, which is not among its files; list it")
+            if "/" in file:
+                raise InputError(f"source {name}: file {file!r} is a path; give it a name without '/'")
+            archive = one.get("archive")
+            if archive is not None and (archive not in entry["files"] or "archive" in entry["files"][archive]):
+                raise InputError(f"source {name}: {file} is in {archive}, which is not among the files that it downloads; list it there")
     for content in studies.values():
         for dataset in content["datasets"].values():
             for _, path in references(dataset):
@@ -56,10 +61,17 @@ def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: 
     return complete
 
 
+def _check_pattern(source: str, names: str) -> None:
+    try:
+        re.compile(names)
+    except re.error as error:
+        raise InputError(f"source {source}: names: {names!r} is no regular expression ({error}); mend it") from None
+
+
 def _name(sources: dict, path: str) -> None:
     """Make the file an entry of its source, if its name looks like one of that source's."""
     source, _, file = path.partition("/")
     entry = sources.get(source, {})
-    if "names" in entry and file not in entry["files"] and re.fullmatch(entry["names"], file):
+    if "names" in entry and file not in entry["files"] and "/" not in file and re.fullmatch(entry["names"], file):
         about = {"about": entry["about"]} if "about" in entry else {}
         entry["files"][file] = {"url": entry["url"].replace("{file}", file), **about}

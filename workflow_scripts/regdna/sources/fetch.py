@@ -2,10 +2,12 @@
 
 import gzip
 import hashlib
+import lzma
 import shutil
 import tarfile
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -72,8 +74,8 @@ def take(origin: Path, expected: dict, destination: Path) -> None:
 def extract(archive: Path, member: str, expected: dict, destination: Path) -> None:
     """Take one file out of a tar archive (plain or compressed) to ``destination``; nothing else of it is unpacked.
 
-    The archive's own paths are never followed: what is asked for must be a plain file of exactly that name, so that no
-    path leads out of the folder and no link to another file.
+    The archive's own paths are never followed: what is asked for must be a plain file of exactly that name (a leading
+    ``./`` aside), so that no path leads out of the folder and no link to another file.
 
     Raises:
         InputError: the archive is cut short or is none, has no such file, or it differs from its entry.
@@ -81,22 +83,31 @@ def extract(archive: Path, member: str, expected: dict, destination: Path) -> No
     try:
         with tarfile.open(archive, "r|*") as opened:
             for one in opened:
-                if one.name.removeprefix("./") != member:
+                if one.name.removeprefix("./") != member.removeprefix("./"):
                     continue
                 if not one.isreg():
                     raise InputError(f"{archive}: {member} is a link or folder, not a file; fetch another copy of the archive")
-                with atomic(destination) as temporary, open(temporary, "wb") as out:
-                    shutil.copyfileobj(opened.extractfile(one), out, CHUNK)
-                    out.flush()
-                    if temporary.stat().st_size != one.size:
-                        raise InputError(f"{archive}: {member} is cut short; fetch the archive again")
-                    verify(temporary, expected, f"{member} in {archive}")
+                with atomic(destination) as temporary:
+                    _write(opened.extractfile(one), one.size, temporary, f"unpacking {destination.name}")
+                    verify(temporary, expected, f"{member} in {archive}", gzipped=destination.name.endswith(".gz"))
                 return
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the archive
         raise InputError(f"{archive}: cut short or no tar archive ({error}); fetch it again") from None
-    raise InputError(f"{archive}: holds no {member}; mend its 'member' in resources/sources.yaml")
+    raise InputError(
+        f"{archive}: holds no {member}; mend its 'member' in resources/sources.yaml, or fetch the archive again if it is cut short"
+    )
+
+
+def _write(inner: BinaryIO, size: int, path: Path, what: str) -> None:
+    """Copy ``size`` bytes to a file, with progress."""
+    show, done = progress(size, what, "bytes"), 0
+    with open(path, "wb") as out:
+        while block := inner.read(CHUNK):
+            out.write(block)
+            done += len(block)
+            show(done)
 
 
 def bring(source: str, file: str, entry: dict, destination: Path, lock: Path, downloaded: Path | None) -> None:

@@ -1,27 +1,20 @@
 """Labelled sequences of one's own: tables, FASTA files, BED files and packed sites, checked row by row."""
 
-import csv
-import gzip
-import io
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from isal import igzip, isal_zlib
 
 from regdna.alphabet import N, encode
 from regdna.genome import IUPAC, SPACE, Genome
 from regdna.intervals import read_bed
-from regdna.manifest import nearest
 from regdna.shuffles import dinucleotide_shuffle
 from regdna.sources.sites import read_sites
+from regdna.sources.tables import kind, opened, read_rows
 from regdna.step import InputError
 
 log = logging.getLogger("regdna")
@@ -36,8 +29,7 @@ TRUTH = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false"
 CLASS = "the class of the file"  # the one label of files that are a class each
 MOST_CLASSES = 1000
 SHOWN = 5
-RNA = bytes.maketrans(b"Uu", b"Tt")
-csv.field_size_limit(1 << 30)  # a sequence may be longer than the 131,072 letters that the module allows
+RNA = bytes.maketrans(b"Uu", b"Tt")  # U is T
 
 
 @dataclass
@@ -72,10 +64,9 @@ def read(path: Path, entry: dict, columns: dict, genome: Genome | None, length: 
     Raises:
         InputError: the first thing that is wrong, with file and row.
     """
-    kind = _kind(path)
-    if kind not in READERS:
+    if kind(path) not in READERS:
         raise InputError(f"{path}: a file of sequences ends in {', '.join(READERS)}; rename or convert it")
-    found = READERS[kind](path, entry, columns, genome, length)
+    found = READERS[kind(path)](path, entry, columns, genome, length)
     if not len(found.records):
         raise InputError(f"{path}: holds no sequence; remove it from the dataset's files")
     if "part" in entry:
@@ -89,28 +80,18 @@ def read(path: Path, entry: dict, columns: dict, genome: Genome | None, length: 
     return found
 
 
-def _kind(path: Path) -> str:
-    return Path(path.name.lower().removesuffix(".gz")).suffix
-
-
-def _open(path: Path) -> BinaryIO:
-    return igzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")
-
-
 def _from_table(path: Path, entry: dict, columns: dict, genome: Genome | None, length: int | None) -> Labelled:
     labels = [] if "class" in entry else columns["labels"]
     places = [name for name in ("part", "chrom", "start") if name in columns]
     names = [columns["sequence"], *labels, *(columns[name] for name in places)]
-    letters, lengths, rows, others = [], [], [], []
-    for row, (sequence, *cells) in (_parquet if _kind(path) == ".parquet" else _delimited)(path, names):
-        text = sequence.strip().encode(errors="surrogateescape")
-        letters.append(text)
-        lengths.append(len(text))
+    letters, lengths, rows, others = bytearray(), [], [], []
+    for row, (sequence, *cells) in read_rows(path, names):
+        bases = sequence.encode(errors="surrogateescape").translate(RNA, SPACE)
+        letters += bases
+        lengths.append(len(bases))
         rows.append(row)
-        others.append([cell.strip() for cell in cells])
-    text = b"".join(letters)
-    del letters
-    codes = _encode(text, lengths, path, rows, "row")
+        others.append(cells)
+    codes = _encode(letters, lengths, path, rows, "row")
     table = pd.DataFrame(others, columns=range(len(names) - 1), dtype=object)
     records = _records(path, rows, lengths)
     for name, cells in zip(places, (table[at] for at in range(len(labels), len(names) - 1)), strict=True):
@@ -125,84 +106,19 @@ def _from_table(path: Path, entry: dict, columns: dict, genome: Genome | None, l
     return Labelled(records, codes, np.array(lengths, np.int64), found)
 
 
-def _delimited(path: Path, names: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Lines of a table of text that hold anything: the number from 1 at which each begins, and the cells of these columns."""
-    separator, begin = "\t" if _kind(path) == ".tsv" else ",", 1
-    try:
-        # What is not UTF-8 becomes unprintable, so that it is refused where it matters, with its row.
-        with io.TextIOWrapper(_open(path), "utf-8-sig", errors="surrogateescape", newline="") as handle:
-            lines = csv.reader(handle, delimiter=separator, strict=True)
-            header = [name.strip() for name in next(lines, [])]
-            if not "".join(header).isprintable():
-                raise InputError(f"{path}: row 1 is not text in UTF-8; save it as a plain table in UTF-8")
-            other = [one for one in ",;\t| " if one != separator and len(header) == 1 and one in header[0]]
-            if other:
-                raise InputError(f"{path}: row 1 is separated by {other[0]!r}; a .csv file has commas, a .tsv file tabs, so save it again")
-            places = _places(path, header, names)
-            begin = lines.line_num + 1
-            for cells in lines:
-                if any(cell.strip() for cell in cells):
-                    if len(cells) != len(header):
-                        raise InputError(f"{path}: row {begin} has {len(cells)} cells, but row 1 names {len(header)} columns; mend it")
-                    chosen = [cells[place] for place in places]
-                    if not "".join(chosen[1:]).isprintable():
-                        raise InputError(f"{path}: row {begin} holds what is no text in UTF-8; save it in UTF-8")
-                    yield begin, chosen
-                begin = lines.line_num + 1
-    except csv.Error as error:
-        raise InputError(f"{path}: row {begin}: {error}; close its quotes, or double those within a cell") from None
-    except (EOFError, gzip.BadGzipFile, isal_zlib.error) as error:
-        raise InputError(f"{path}: cut short or no gzip file ({error}); fetch it again") from None
-
-
-def _parquet(path: Path, names: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Rows of a Parquet file: their numbers from 1, and these columns as text, '' for what is missing."""
-    row = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            _places(path, file.schema_arrow.names, names)
-            for batch in file.iter_batches(columns=list(set(names))):
-                for cells in zip(*(batch.column(name).cast(pa.string()).fill_null("").to_pylist() for name in names), strict=True):
-                    row += 1
-                    yield row, list(cells)
-    except pa.ArrowNotImplementedError as error:
-        raise InputError(f"{path}: a column is neither text nor numbers ({error}); convert it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{path}: not a whole Parquet file, or not text in UTF-8 ({_line(error)}); make it again") from None
-
-
-def _places(path: Path, known: list[str], names: list[str]) -> list[int]:
-    """Where these columns are among the known ones."""
-    for name in names:
-        if known.count(name) != 1:
-            found = "two columns" if name in known else "no column"
-            near = "" if name in known else nearest(name, [one for one in known if len(one) < 40])
-            raise InputError(f"{path}: row 1 names {found} {name!r}{near}; name one in the dataset's sequences.columns")
-        if names.count(name) != 1:
-            raise InputError(f"{path}: column {name!r} is asked for twice; name it once in the dataset's sequences.columns")
-    return [known.index(name) for name in names]
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
-
-
 def _from_fasta(path: Path, entry: dict, columns: dict, genome: Genome | None, length: int | None) -> Labelled:
     letters, lengths = bytearray(), []
-    try:
-        with _open(path) as handle:
-            for line in handle:
-                if line.startswith(b">"):
-                    lengths.append(0)
-                elif bases := line.translate(None, SPACE):
-                    if not lengths:
-                        raise InputError(f"{path}: does not begin with '>'; give a FASTA file")
-                    letters += bases
-                    lengths[-1] += len(bases)
-    except (EOFError, gzip.BadGzipFile, isal_zlib.error) as error:
-        raise InputError(f"{path}: cut short or no gzip file ({error}); fetch it again") from None
-    rows = np.arange(len(lengths)) + 1
-    codes = _encode(bytes(letters), lengths, path, rows, "record")
+    with opened(path) as handle:
+        for line in handle:
+            if line.startswith(b">"):
+                lengths.append(0)
+            elif bases := line.translate(RNA, SPACE):
+                if not lengths:
+                    raise InputError(f"{path}: does not begin with '>'; give a FASTA file")
+                letters += bases
+                lengths[-1] += len(bases)
+    rows = list(range(1, len(lengths) + 1))
+    codes = _encode(letters, lengths, path, rows, "record")
     return Labelled(_records(path, rows, lengths), codes, np.array(lengths, np.int64), _class(entry, len(rows)))
 
 
@@ -219,7 +135,9 @@ def _from_bed(path: Path, entry: dict, columns: dict, genome: Genome | None, len
         at, name = wrong[0] + 1, chrom[wrong[0]]
         if name not in genome:
             like = genome.index.index[0]
-            raise InputError(f"{path}: interval {at}: {name!r} is not held of {genome.assembly}; names must look like {like}, mend or remove it")
+            raise InputError(
+                f"{path}: interval {at}: {name!r} is not held of {genome.assembly}; names must look like {like}, mend or remove it"
+            )
         raise InputError(f"{path}: interval {at}: {length} bp around its middle are not all in {genome.assembly}; remove it")
     lengths = np.full(len(table), length, np.int64)
     records = _records(path, np.arange(len(table)) + 1, lengths)
@@ -232,7 +150,9 @@ def _from_sites(path: Path, entry: dict, columns: dict, genome: Genome | None, l
     table, codes, names = read_sites([path])
     beyond = np.flatnonzero(table["label"] >= len(names))
     if len(beyond):
-        raise InputError(f"{path}: row {beyond[0] + 1}: label {table['label'][beyond[0]]}, but it names {len(names)} targets; fetch it again")
+        raise InputError(
+            f"{path}: row {beyond[0] + 1}: label {table['label'][beyond[0]]}, but it names {len(names)} targets; fetch it again"
+        )
     lengths = np.full(len(table), codes.shape[1], np.int64)
     records = _records(path, np.arange(len(table)) + 1, lengths)
     records[["chrom", "start", "end"]] = table[["chrom", "start", "end"]]
@@ -249,7 +169,7 @@ READERS: dict[str, Reader] = {
 }
 
 
-def _encode(letters: bytes, lengths: list[int], path: Path, rows: list[int] | np.ndarray, what: str) -> np.ndarray:
+def _encode(letters: bytearray, lengths: list[int], path: Path, rows: list[int], what: str) -> np.ndarray:
     """Codes of sequences that stand one after the other."""
     if 0 in lengths:
         raise InputError(f"{path}: {what} {rows[lengths.index(0)]} holds no sequence; give it one or remove it")
@@ -259,13 +179,13 @@ def _encode(letters: bytes, lengths: list[int], path: Path, rows: list[int] | np
         row = rows[np.searchsorted(np.cumsum(lengths), at, side="right")]
         shown = letters[at : at + 4].decode(errors="replace")[0]
         raise InputError(f"{path}: {what} {row} holds {shown!r}, which is no base; mend or remove it")
-    return encode(letters.translate(RNA))
+    return encode(letters)
 
 
 def _records(path: Path, rows: list[int] | np.ndarray, lengths: list[int] | np.ndarray) -> pd.DataFrame:
-    chrom = [f"{path.parent.name}/{path.name}:{row}" for row in rows]
-    ends = np.array(lengths, np.int64)
-    return pd.DataFrame({"chrom": chrom, "start": np.int64(0), "end": ends, "part": "", "file": str(path), "row": np.array(rows, np.int64)})
+    place = f"{path.parent.name}/{path.name}"
+    out = pd.DataFrame({"chrom": [f"{place}:{row}" for row in rows], "start": np.int64(0), "end": np.array(lengths, np.int64)})
+    return out.assign(part="", file=str(path), row=np.array(rows, np.int64))
 
 
 def _class(entry: dict, rows: int) -> pd.DataFrame:
@@ -356,10 +276,9 @@ def matrix(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tupl
 
 
 def _classes(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tuple[np.ndarray, list[str]]:
+    file = records["file"].iloc[0]
     if len(labels.columns) > 1:
-        raise InputError(
-            f"{records['file'].iloc[0]}: {', '.join(labels)} are {len(labels.columns)} columns, but exclusive classes stand in one; name one"
-        )
+        raise InputError(f"{file}: {', '.join(labels)} are several columns, but exclusive classes stand in one; name that one")
     column = labels.iloc[:, 0]
     if not isinstance(column.dtype, pd.CategoricalDtype):
         # Programs write whole numbers with a point where another row had none.
@@ -367,14 +286,10 @@ def _classes(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tu
         column = pd.Series(pd.Categorical(column, sorted(set(column) - {""}, key=_numbers_first)))
     names, code = list(column.cat.categories), column.cat.codes.to_numpy()
     if len(names) > MOST_CLASSES:
-        raise InputError(
-            f"{records['file'].iloc[0]}: {labels.columns[0]} has {len(names):,} values, too many for classes; "
-            "name another column, or cut what was measured into classes first"
-        )
+        raise InputError(f"{file}: {labels.columns[0]} has {len(names):,} values, too many to be classes; name another column")
     if exclusive and (code < 0).any():
-        raise InputError(
-            f"{_place(records, int(np.argmax(code < 0)))} has no class; give it one or remove it (a background of no class needs labels: multilabel)"
-        )
+        at = _place(records, int(np.argmax(code < 0)))
+        raise InputError(f"{at} has no class; give it one or remove it (for a background of no class say labels: multilabel)")
     return code[:, None] == np.arange(len(names)), names
 
 
@@ -394,9 +309,11 @@ def warn_of_contradictions(records: pd.DataFrame, codes: np.ndarray, truth: np.n
     return len(pairs)
 
 
-def add_shuffled(
-    records: pd.DataFrame, codes: np.ndarray, truth: np.ndarray, seed: int
-) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+def add_shuffled(records: pd.DataFrame, codes: np.ndarray, truth: np.ndarray, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Every row again, in the same place and part, its sequence shuffled with all dinucleotides kept: a negative of all targets."""
     shuffled = dinucleotide_shuffle(codes, seed)
-    return pd.concat([records, records], ignore_index=True), np.concatenate([codes, shuffled]), np.concatenate([truth, np.zeros_like(truth)])
+    return (
+        pd.concat([records, records], ignore_index=True),
+        np.concatenate([codes, shuffled]),
+        np.concatenate([truth, np.zeros_like(truth)]),
+    )

@@ -347,8 +347,6 @@ def _read_hdf5(array: Array, axis: int, spans: list[Span]) -> Iterator[tuple[Pla
             step = [max(1, min(one, extent)) for one, extent in zip(dataset.chunks or (1,) * len(shape), shape, strict=True)]
             for at in reversed(range(len(shape))):
                 step[at] = min(shape[at], step[at] * max(1, PIECE // (math.prod(step) * array.dtype.itemsize)))
-                if step[at] < shape[at]:
-                    break
             tiles = [[slice(a, min(a + by, extent)) for a in range(0, extent, by)] for extent, by in zip(shape, step, strict=True)]
             for others in itertools.product(*tiles[:mine], *tiles[mine + 1 :]):
                 for along in tiles[mine]:
