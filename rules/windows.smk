@@ -14,7 +14,7 @@ rule tile_windows:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
+        mem_mb=16000,
         runtime=60,
     params:
         code=code("tile.py"),
@@ -92,7 +92,7 @@ rule label_windows:
         "../envs/data.yaml"
     threads: 4
     resources:
-        mem_mb=8000,
+        mem_mb=16000,
         runtime=60,
     params:
         code=code("label.py"),

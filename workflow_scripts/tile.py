@@ -51,16 +51,22 @@ def main(
             out = count_covered(table, read_intervals(path), flank) > 0
             log.info("%s: %d windows left out", path, out.sum())
             table = table[~out].reset_index(drop=True)
+        refuse_empty(table)
         counts = count_bases(Sequences(table, genome=genome))
         keep = counts["n_fraction"].to_numpy() <= windows["max_n_fraction"]
         log.info("%d windows left out for their share of N", (~keep).sum())
         table, counts = table[keep].reset_index(drop=True), counts[keep].reset_index(drop=True)
         masked = held if held.mask is not None else None
-    if table.empty:
-        raise InputError("no window is left; widen the regions, exclude less or raise windows.max_n_fraction")
+    refuse_empty(table)
     covered = count_covered(table, read_intervals(repeats) if repeats else masked)
     with atomic(candidates) as temporary:
         describe(table, counts, covered, read_intervals(tss) if tss else None, block).to_parquet(temporary, index=False)
+
+
+def refuse_empty(table: pd.DataFrame) -> None:
+    """Refuse a dataset without a window."""
+    if table.empty:
+        raise InputError("no window is left; widen the regions, exclude less or raise windows.max_n_fraction")
 
 
 def bins(genome: Genome, windows: dict, centres: Path | None) -> pd.DataFrame:

@@ -3,9 +3,11 @@
 import json
 import shutil
 
+import made_up_bundle
 import numpy as np
 import pandas as pd
 import pytest
+import toy_models
 from workflow_tools import step
 
 from regdna.alphabet import encode
@@ -14,9 +16,13 @@ from regdna.ledger import Ledger
 from regdna.models.classifier import Classifier
 from regdna.splits import digest as split_digest
 from regdna.step import InputError
-from regdna.targets import Targets
+from regdna.targets import Targets, pack
 
 SITES = 240
+READING = {
+    "files": [{"file": "toy/sites-1.npz"}], "columns": {"sequence": "sequence", "labels": ["label"]}, "length": 0, "assay": "DNase",
+    "target": "", "shuffled": False, "seed": 0,
+}  # fmt: skip
 RULE = {"rule": "chromosomes", "test": ["chr1"], "validation": ["chr2"], "gap": 0, "seed": 0}
 ENTRY = {
     "architecture": "kmer-logistic", "parameters": {"k": 3, "l2": 1.0}, "regime": "full", "initialisation": "random", "context": 0,
@@ -28,6 +34,27 @@ NETWORK = ENTRY | {
     "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "weight_decay": 0.0, "warmup": 0.1, "clip": 1.0, "patience": 2,
                  "reverse_complement": True, "shift": 2},
 }  # fmt: skip
+
+
+def unpack(folder, files, reading, kind="multilabel", **more):
+    """The files of labelled sequences that a dataset comes as, read into ``folder``."""
+    places = [folder / name for name in ("sequences.npy", "records.parquet", "labels.npy", "labels.tsv")]
+    step("unpack").main(files, *places, reading, kind, **more)
+
+
+def from_sequences(folder, files, reading, rule, kind="multilabel", **more):
+    """A dataset that comes as sequences, from its files to its split, in ``folder``."""
+    unpack(folder, files, reading, kind, **more)
+    own = {"sequences": folder / "sequences.npy"}
+    step("tile").main(folder / "candidates.parquet", 1000, records=folder / "records.parquet", **own)
+    label(folder, kind, labels=folder / "labels.npy", names=folder / "labels.tsv")
+    step("split").main(folder / "labelled.parquet", folder / "windows.parquet", folder / "splits.json", rule, **own)
+
+
+def label(folder, *arguments, **more):
+    """Label the candidates in ``folder``; what is written lies there too."""
+    places = [folder / name for name in ("candidates.parquet", "targets.npy", "targets.tsv", "labelled.parquet")]
+    step("label").main(*places, *arguments, **more)
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +72,7 @@ def sites(tmp_path_factory):
         sequence=quads[..., 0] << 6 | quads[..., 1] << 4 | quads[..., 2] << 2 | quads[..., 3],
         chromosomes=np.array(["chr1", "chr2", "chr3"]), targets=np.array(["one", "two"]),
     )  # fmt: skip
-    step("tile").main(folder / "candidates.parquet", 1000, sites=[folder / "sites-1.npz"])
-    step("unpack").main([folder / "sites-1.npz"], folder / "sequences.npy")
-    step("label").main(folder / "candidates.parquet", folder / "targets.npy", folder / "targets.tsv", sites=[folder / "sites-1.npz"])
-    step("split").main(
-        folder / "candidates.parquet", folder / "windows.parquet", folder / "splits.json", RULE, sequences=folder / "sequences.npy"
-    )
+    from_sequences(folder, [folder / "sites-1.npz"], READING, RULE, "exclusive")
     assert np.array_equal(np.load(folder / "sequences.npy"), codes)
     assert np.array_equal(Targets(folder / "targets.npy", folder / "targets.tsv")[np.arange(SITES)].argmax(1), label)
     return folder
@@ -186,7 +208,7 @@ def test_files_of_two_models_in_another_order_are_refused(trained, tmp_path):
 
 def test_training_sites_are_drawn_and_the_rest_is_unused(sites, tmp_path):
     step("split").main(
-        sites / "candidates.parquet", tmp_path / "windows.parquet", tmp_path / "splits.json", RULE, 20, sequences=sites / "sequences.npy"
+        sites / "labelled.parquet", tmp_path / "windows.parquet", tmp_path / "splits.json", RULE, 20, sequences=sites / "sequences.npy"
     )
     counts = pd.read_parquet(tmp_path / "windows.parquet")["split"].value_counts()
     before = pd.read_parquet(sites / "windows.parquet")["split"].value_counts()
@@ -206,7 +228,7 @@ def test_training_sites_are_drawn_and_the_rest_is_unused(sites, tmp_path):
 def test_a_split_that_cannot_be_is_refused(sites, tmp_path, rule, training_sites, said):
     with pytest.raises(InputError, match=said):
         step("split").main(
-            sites / "candidates.parquet", tmp_path / "w", tmp_path / "s", rule, training_sites, sequences=sites / "sequences.npy"
+            sites / "labelled.parquet", tmp_path / "w", tmp_path / "s", rule, training_sites, sequences=sites / "sequences.npy"
         )
     assert not (tmp_path / "w").exists()
 
@@ -219,18 +241,6 @@ def test_overlapping_windows_of_two_parts_fail_the_step(tmp_path):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(InputError, match="overlap"):
         patch.setattr(room.rules, "open_gap", lambda table, part, gap: part)
         room.main(tmp_path / "candidates.parquet", tmp_path / "w", tmp_path / "s", rule, sequences=tmp_path / "sequences.npy")
-
-
-def test_exclusive_targets_that_do_not_exclude_each_other_are_refused(tmp_path):
-    pd.DataFrame({"chrom": "chr1", "start": [0, 400, 800], "end": [400, 800, 1200]}).to_parquet(tmp_path / "candidates.parquet")
-    (tmp_path / "a.bed").write_text("chr1\t0\t400\n")
-    (tmp_path / "b.bed").write_text("chr1\t0\t800\n")
-    target = {"rule": "any_overlap", "cell_type": "", "assay": "", "intervals": "source/a.bed"}
-    with pytest.raises(InputError, match="1 windows have no target and 1 have several"):
-        step("label").main(
-            tmp_path / "candidates.parquet", tmp_path / "t.npy", tmp_path / "t.tsv", "exclusive", {"bin": 200, "context": 400},
-            {"a": target, "b": target}, intervals=[tmp_path / "a.bed", tmp_path / "b.bed"],
-        )  # fmt: skip
 
 
 def test_a_state_of_other_sequences_is_not_continued(sites, tmp_path):
@@ -290,17 +300,6 @@ def test_a_truncated_checkpoint_is_named(sites, trained, tmp_path):
         Classifier(tmp_path / "checkpoint")
 
 
-def test_a_target_of_one_class_is_refused(tmp_path):
-    pd.DataFrame({"chrom": ["chr1"], "start": [0], "end": [400]}).to_parquet(tmp_path / "candidates.parquet")
-    (tmp_path / "far.bed").write_text("chr2\t5\t10\n")
-    target = {"rule": "any_overlap", "cell_type": "", "assay": "", "intervals": "source/far.bed"}
-    with pytest.raises(InputError, match="target far: 0 of 1 windows are positive"):
-        step("label").main(
-            tmp_path / "candidates.parquet", tmp_path / "t.npy", tmp_path / "t.tsv", windows={"bin": 200, "context": 400},
-            definitions={"far": target}, intervals=[tmp_path / "far.bed"],
-        )  # fmt: skip
-
-
 @pytest.fixture(scope="module")
 def genome(tmp_path_factory):
     """A genome of one short chromosome, indexed."""
@@ -308,20 +307,19 @@ def genome(tmp_path_factory):
     letters = "".join(np.random.default_rng(3).choice(list("ACGT"), 5000))
     (folder / "a.fa").write_text(f">chr1\n{letters}\n>chrM\nACGT\n")
     (folder / "assemblies.tsv").write_text("assembly\tchrom\tlength\nhg38\tchr1\t5000\n")
-    step("index").main([folder / "a.fa"], folder / "assemblies.tsv", folder / "genome.npy", folder / "genome.tsv", "hg38")
-    assert np.array_equal(Genome(folder / "genome.npy", folder / "genome.tsv").fetch("chr1", 10, 60), encode(letters[10:60]))
-    return folder
+    files = [folder / name for name in ("genome.npy", "genome.tsv", "genome.mask.npy")]
+    step("index").main([folder / "a.fa"], folder / "assemblies.tsv", *files, "hg38")
+    assert np.array_equal(Genome(*files).fetch("chr1", 10, 60), encode(letters[10:60]))
+    return files
 
 
 def test_variants_and_loci_of_a_genome(sites, trained, genome, tmp_path):
-    held = Genome(genome / "genome.npy", genome / "genome.tsv")
-    base = "ACGT"[held.fetch("chr1", 2000, 2001)[0]]
+    base = "ACGT"[Genome(*genome).fetch("chr1", 2000, 2001)[0]]
     other = "A" if base != "A" else "C"
     (tmp_path / "v.vcf").write_text(
         f"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\nchr1\t2001\tone\t{base}\t{other}\nchr1\t2001\twrong\t{other}\t{base}\nchr1\t5\tedge\tA\tC\n"
     )
-    files = [genome / "genome.npy", genome / "genome.tsv"]
-    step("score").main(tmp_path / "v.vcf", [trained / "checkpoint"], tmp_path / "s.parquet", tmp_path / "s.vcf.gz", "hg38", genome=files)
+    step("score").main(tmp_path / "v.vcf", [trained / "checkpoint"], tmp_path / "s.parquet", tmp_path / "s.vcf.gz", "hg38", genome)
     scores = pd.read_parquet(tmp_path / "s.parquet")
     assert list(scores["id"].unique()) == ["one"]
     assert scores.attrs["left_out"]["REF is not what the assembly holds"] == 1
@@ -330,11 +328,11 @@ def test_variants_and_loci_of_a_genome(sites, trained, genome, tmp_path):
     place = {"assembly": "hg38", "chrom": "chr1", "start": 1990, "end": 2010}
     mutagenise = step("mutagenise").main
     outputs = (tmp_path / "x.npz", tmp_path / "x.bw", "x")
-    mutagenise(sites / "windows.parquet", [trained / "checkpoint"], *outputs, place, "hg38", genome=files)
+    mutagenise(sites / "windows.parquet", [trained / "checkpoint"], *outputs, place, "hg38", genome=genome)
     with pytest.raises(InputError, match="x is on hg38, the dataset on hg19"):
-        mutagenise(sites / "windows.parquet", [trained / "checkpoint"], *outputs, place, "hg19", genome=files)
+        mutagenise(sites / "windows.parquet", [trained / "checkpoint"], *outputs, place, "hg19", genome=genome)
     with pytest.raises(InputError, match="reaches beyond the 200 bp that the model sees"):
-        mutagenise(sites / "windows.parquet", [trained / "checkpoint"], *outputs, place | {"end": 2300}, "hg38", genome=files)
+        mutagenise(sites / "windows.parquet", [trained / "checkpoint"], *outputs, place | {"end": 2300}, "hg38", genome=genome)
     with np.load(tmp_path / "x.npz") as saved:
         effect, about = saved["effect"], json.loads(str(saved["about"]))
     assert effect.shape == (20, 4, 2)
@@ -375,3 +373,514 @@ def test_an_opened_checkpoint_tells_its_strands_apart(sites, trained):
     odds = Classifier(trained / "checkpoint").strands(codes, np.zeros(4))
     # k-mers are counted with their reverse complements, so both strands agree.
     assert np.allclose(odds[0], odds[1])
+
+
+WINDOW = {"bin": 20, "stride": 0, "context": 60, "edges": "drop", "max_n_fraction": 0.0}
+
+
+@pytest.fixture(scope="module")
+def patchy(tmp_path_factory):
+    """A genome of a chromosome and a part of one, with stretches of N and of lower case: its files and its letters by place."""
+    draw = np.random.default_rng(11)
+    texts = {}
+    for name, first, size in (("chr1", 0, 900), ("chr2", 300, 500)):
+        letters = np.array(list(toy_models.letters(draw, size)))
+        letters[np.repeat(draw.random(size // 20) < 0.1, 20)] = "N"
+        letters = np.where(np.repeat(draw.random(size // 10) < 0.3, 10), np.char.lower(letters), letters)
+        texts[name] = (first, "".join(letters))
+    records = {"chr1": texts["chr1"][1], "chr2:301-800": texts["chr2"][1]}
+    files = toy_models.genome_files(tmp_path_factory.mktemp("patchy"), records, {"chr1": 900, "chr2": 2000})
+    return files, texts
+
+
+def bed(path, draw, chroms=("chr1", "chr2", "chr3"), count=12, longest=60, columns=3):
+    """A BED file of random intervals, and the places that they cover."""
+    chrom, start = draw.choice(chroms, count), draw.integers(0, 850, count)
+    end = start + draw.integers(1, longest, count)
+    strand = draw.choice(["+", "-"], count)
+    rows = [f"{a}\t{b}\t{c}" + (f"\tx\t0\t{d}" if columns > 3 else "") for a, b, c, d in zip(chrom, start, end, strand, strict=True)]
+    path.write_text("\n".join(rows) + "\n")
+    return {name: {at for i in np.flatnonzero(chrom == name) for at in range(start[i], end[i])} for name in chroms}
+
+
+def slow_tiles(texts, windows, block, middles=None, excluded=(), repeats=None, tss=None):
+    """What tile.py writes, window by window and base by base."""
+    rows, size, context = [], windows["bin"], windows["context"]
+    flank, stride = (context - size) // 2, windows["stride"] or windows["bin"]
+    for chrom, (first, text) in texts.items():
+        last = first + len(text)
+        places = range(0, last, stride) if middles is None else sorted({middle - size // 2 for middle in middles[chrom]})
+        reach = 0 if windows["edges"] == "pad" else flank
+        for at in places:
+            if at - reach < first or at + size + reach > last:
+                continue
+            start, end = at - flank, at + size + flank
+            letters = "".join(text[i - first] if first <= i < last else "N" for i in range(start, end))
+            known = len(letters) - letters.upper().count("N")
+            if 1 - known / context > windows["max_n_fraction"] + 1e-12 or any(set(range(at, at + size)) & one[chrom] for one in excluded):
+                continue
+            covered = sum(i in repeats[chrom] for i in range(start, end)) if repeats else sum(map(str.islower, letters))
+            middle = (start + end) // 2
+            rows.append({
+                "chrom": chrom, "start": start, "end": end, "block": f"{chrom}:{middle // block}",
+                "gc": sum(letters.upper().count(base) for base in "GC") / known, "n_fraction": 1 - known / context,
+                "tss_distance": min(abs(middle - site) for site in tss[chrom]) if tss else np.nan, "repeat_fraction": covered / context,
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def assert_tiles(path, expected):
+    found = pd.read_parquet(path)
+    assert len(found) == len(expected) > 0
+    assert list(found["cluster"]) == list(range(len(found)))
+    for name in expected:
+        if expected[name].dtype == float:
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-12, err_msg=name)
+        else:
+            assert found[name].tolist() == expected[name].tolist(), name
+
+
+@pytest.mark.parametrize("edges", ["drop", "pad"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"stride": 7},
+        {"max_n_fraction": 0.4},
+        {"bin": 21, "context": 21},
+        {"stride": 50, "max_n_fraction": 0.99},
+        {"bin": 1, "context": 9},
+    ],
+    ids=str,
+)
+def test_windows_along_a_genome_equal_a_slow_listing(patchy, tmp_path, edges, changed):
+    files, texts = patchy
+    windows = WINDOW | {"edges": edges} | changed
+    step("tile").main(tmp_path / "c.parquet", 100, windows, genome=files)
+    assert_tiles(tmp_path / "c.parquet", slow_tiles(texts, windows, 100))
+
+
+def test_what_is_excluded_is_left_out_where_it_touches_the_bin(patchy, tmp_path):
+    files, texts = patchy
+    draw = np.random.default_rng(4)
+    windows = WINDOW | {"stride": 5, "max_n_fraction": 0.5}
+    excluded = [bed(tmp_path / f"{name}.bed", draw) for name in ("gaps", "blacklist")]
+    step("tile").main(tmp_path / "c.parquet", 100, windows, genome=files, exclude=[tmp_path / "gaps.bed", tmp_path / "blacklist.bed"])
+    expected = slow_tiles(texts, windows, 100, excluded=excluded)
+    assert len(expected) < len(slow_tiles(texts, windows, 100))
+    assert_tiles(tmp_path / "c.parquet", expected)
+
+
+@pytest.mark.parametrize("edges", ["drop", "pad"])
+def test_windows_on_the_middle_of_intervals_equal_a_slow_listing(patchy, tmp_path, edges):
+    files, texts = patchy
+    windows = WINDOW | {"edges": edges, "max_n_fraction": 0.9}
+    rows = [("chr1", start, start + 1) for start in (0, 9, 10, 11, 30, 29, 880, 889, 890, 891, 450)]
+    rows += [("chr2", 300, 340), ("chr2", 310, 330), ("chr2", 500, 533), ("chr2", 10, 20), ("chr3", 5, 9), ("chr1", 445, 456)]
+    (tmp_path / "centres.bed").write_text("".join(f"{chrom}\t{start}\t{end}\n" for chrom, start, end in rows))
+    middles = {name: [(start + end) // 2 for chrom, start, end in rows if chrom == name] for name in texts}
+    step("tile").main(tmp_path / "c.parquet", 100, windows, genome=files, centres=tmp_path / "centres.bed")
+    assert_tiles(tmp_path / "c.parquet", slow_tiles(texts, windows, 100, middles))
+
+
+def test_repeats_come_from_lower_case_or_from_a_table_and_distances_from_sites(patchy, tmp_path):
+    files, texts = patchy
+    draw = np.random.default_rng(6)
+    windows = WINDOW | {"edges": "pad", "stride": 3, "max_n_fraction": 0.9}
+    repeats = bed(tmp_path / "repeats.bed", draw, count=30)
+    sites = {"chr1": [100, 420], "chr2": [7, 701]}
+    (tmp_path / "tss.bed").write_text("".join(f"{chrom}\t{at}\t{at + 1}\tg\t0\t+\n" for chrom, some in sites.items() for at in some))
+    step("tile").main(tmp_path / "c.parquet", 70, windows, genome=files, repeats=tmp_path / "repeats.bed", tss=tmp_path / "tss.bed")
+    assert_tiles(tmp_path / "c.parquet", slow_tiles(texts, windows, 70, repeats=repeats, tss=sites))
+    genes = "".join(
+        f'{chrom}\tHAVANA\ttranscript\t{at + 1}\t{at + 50}\t.\t+\t.\tgene_type "protein_coding";\n'
+        for chrom, some in sites.items()
+        for at in some
+    )
+    (tmp_path / "genes.gtf").write_text(f"##description\n{genes}")
+    (tmp_path / "rmsk.txt").write_text(
+        "".join(f"1\t2\t3\t4\t5\t{chrom}\t{at}\t{at + 1}\t-9\t+\tL1\n" for chrom, some in repeats.items() for at in sorted(some))
+    )
+    step("tile").main(tmp_path / "d.parquet", 70, windows, genome=files, repeats=tmp_path / "rmsk.txt", tss=tmp_path / "genes.gtf")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "d.parquet"), pd.read_parquet(tmp_path / "c.parquet"))
+
+
+def test_a_genome_without_lower_case_has_no_known_repeats(genome, tmp_path):
+    step("tile").main(tmp_path / "c.parquet", 100, WINDOW, genome=genome)
+    found = pd.read_parquet(tmp_path / "c.parquet")
+    assert len(found) == 5000 // 20 - 2
+    assert found[["repeat_fraction", "tss_distance"]].isna().all(axis=None)
+
+
+def test_a_genome_of_which_nothing_is_left_is_refused(genome, tmp_path):
+    (tmp_path / "all.bed").write_text("chr1\t0\t5000\n")
+    (tmp_path / "none.bed").write_text("chr2\t0\t5000\n")
+    for more in ({"exclude": [tmp_path / "all.bed"]}, {"centres": tmp_path / "none.bed"}):
+        with pytest.raises(InputError, match="no window is left; .*exclude less"):
+            step("tile").main(tmp_path / "c.parquet", 100, WINDOW, genome=genome, **more)
+    files = toy_models.genome_files(tmp_path, {"chr1": "N" * 200})
+    with pytest.raises(InputError, match="no window is left; .*max_n_fraction"):
+        step("tile").main(tmp_path / "c.parquet", 100, WINDOW, genome=files)
+    assert not (tmp_path / "c.parquet").exists()
+
+
+TARGET = {"cell_type": "", "assay": ""}
+ASSEMBLY = {"chr1": 5000, "chr2": 3000}
+
+
+@pytest.fixture
+def bins(tmp_path):
+    """300 candidates of 60 bp around bins of 20 bp, in no order, with what is known of them; what it gives labels them."""
+    draw = np.random.default_rng(21)
+    start = np.r_[np.arange(0, 3600, 20), np.arange(0, 2400, 20)]
+    frame = pd.DataFrame({"chrom": np.repeat(["chr1", "chr2"], [180, 120]), "start": start, "end": start + 60})
+    frame["gc"] = np.round(draw.uniform(0.2, 0.8, 300), 2)
+    frame["repeat_fraction"] = np.round(draw.beta(1, 3, 300), 1)
+    frame["tss_distance"] = frame["n_fraction"] = np.nan
+    frame = frame.sample(frac=1, random_state=2).reset_index(drop=True)
+    frame.to_parquet(tmp_path / "candidates.parquet")
+    (tmp_path / "assemblies.tsv").write_text("".join(["assembly\tchrom\tlength\n", *(f"hg38\t{a}\t{b}\n" for a, b in ASSEMBLY.items())]))
+    return frame
+
+
+def define(folder, definitions, kind="multilabel", **more):
+    """Label the bins; files lie in ``folder`` by the name that a definition gives."""
+    intervals = [folder / one["intervals"] for one in definitions.values() if "intervals" in one]
+    full = {name: TARGET | one for name, one in definitions.items()}
+    more = {"assemblies": folder / "assemblies.tsv", "assembly": "hg38", "intervals": intervals or None} | more
+    label(folder, kind, {"bin": 20, "context": 60}, full, **more)
+    return Targets(folder / "targets.npy", folder / "targets.tsv")
+
+
+def overlaps(frame, places):
+    """Whether each window's bin, in the middle third, shares a base with ``places``."""
+    return np.array(
+        [bool(set(range(at + 20, at + 40)) & places.get(name, set())) for name, at in zip(frame["chrom"], frame["start"], strict=True)]
+    )
+
+
+def test_intervals_and_signals_in_any_order_keep_the_order_of_the_study(bins, tmp_path):
+    draw = np.random.default_rng(8)
+    definitions, expected, signals = {}, {}, []
+    for at in range(19):
+        name = f"t{at}"
+        if at % 3 == 1 or at == 0:
+            signals.append(draw.choice([0.0, 0.5, 1.25, 2.0, np.nan], len(bins)).astype(np.float32))
+            definitions[name] = {"signal": f"s/{name}.bw", "threshold": [0.5, 1.25, 1.3][at % 3], "cell_type": f"cell{at}"}
+            expected[name] = np.nan_to_num(signals[-1], nan=-1) >= np.float32(definitions[name]["threshold"])
+        else:
+            expected[name] = overlaps(bins, bed(tmp_path / f"{name}.bed", draw, count=5))
+            definitions[name] = {"intervals": f"{name}.bed", "rule": "any_overlap", "assay": f"assay{at}"}
+    np.save(tmp_path / "signals.npy", np.stack(signals, 1))
+    found = define(tmp_path, definitions, signals=tmp_path / "signals.npy", threads=2)
+    assert np.array_equal(found[np.arange(len(bins))], np.stack(list(expected.values()), 1))
+    assert found.table["target"].tolist() == list(definitions)
+    assert found.table["positives"].tolist() == [one.sum() for one in expected.values()]
+    assert found.table["source"].tolist() == [one.get("intervals") or one["signal"] for one in definitions.values()]
+    assert found.table["cell_type"][4] == "cell4" and found.table["assay"][5] == "assay5"
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "labelled.parquet"), bins)
+
+
+def test_signals_alone_label_too(bins, tmp_path):
+    values = np.random.default_rng(3).random((len(bins), 2)).astype(np.float32)
+    np.save(tmp_path / "signals.npy", values)
+    found = define(tmp_path, {name: {"signal": "s/x.bw", "threshold": 0.6} for name in "ab"}, signals=tmp_path / "signals.npy")
+    assert np.array_equal(found[np.arange(len(bins))], values >= np.float32(0.6))
+
+
+def test_some_kinds_of_a_files_intervals_are_taken(bins, tmp_path):
+    rows = [("chr1", 30, 50, "PLS"), ("chr1", 300, 350, "pELS"), ("chr1", 700, 750, "dELS,CTCF-bound"), ("chr2", 90, 95, "PLS,CTCF-bound")]
+    (tmp_path / "ccre.bed").write_text("".join(f"{a}\t{b}\t{c}\tEH38E{b}\t{d}\n" for a, b, c, d in rows))
+    chosen = {"promoter": ["PLS"], "enhancer": ["pELS", "dELS"], "ctcf": ["CTCF-bound"]}
+    definitions = {name: {"intervals": "ccre.bed", "rule": "any_overlap", "column": 5, "values": values} for name, values in chosen.items()}
+    found = define(tmp_path, definitions)[np.arange(len(bins))]
+    for at, values in enumerate(chosen.values()):
+        places = {
+            name: {i for a, b, c, d in rows if a == name and set(d.split(",")) & set(values) for i in range(b, c)} for name in ASSEMBLY
+        }
+        assert np.array_equal(found[:, at], overlaps(bins, places))
+    definitions["promoter"]["values"] = ["ELS"]
+    with pytest.raises(InputError, match=r"ccre.bed: column 5 .*ELS.*it holds .*PLS"):
+        define(tmp_path, definitions)
+    definitions["promoter"]["column"] = 6
+    with pytest.raises(InputError, match=r"ccre.bed: line 1 has no column 6"):
+        define(tmp_path, definitions)
+
+
+def test_points_are_widened_along_their_strand(bins, tmp_path):
+    (tmp_path / "tss.bed").write_text("chr1\t1000\t1001\ta\t0\t+\nchr2\t1000\t1001\tb\t0\t-\n")
+    found = define(tmp_path, {"p": {"intervals": "tss.bed", "rule": "any_overlap", "upstream": 100, "downstream": 30}})
+    places = {"chr1": set(range(900, 1030)), "chr2": set(range(971, 1101))}
+    assert np.array_equal(found[np.arange(len(bins))][:, 0], overlaps(bins, places))
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("chr2\t2990\t3001", r"far.bed: an interval ends at chr2:3,001, but hg38 has 3,000 bp there; is it another assembly\?"),
+        ("1\t50\t90", r"far.bed: no interval is on a chromosome of hg38; names must look like chr1, not 1"),
+    ],
+)
+def test_intervals_of_another_assembly_are_refused(bins, tmp_path, row, said):
+    (tmp_path / "far.bed").write_text(f"{row}\n")
+    with pytest.raises(InputError, match=said):
+        define(tmp_path, {"far": {"intervals": "far.bed", "rule": "any_overlap"}})
+    assert not (tmp_path / "targets.npy").exists()
+
+
+def test_intervals_to_the_end_of_a_chromosome_and_beside_the_assembly_are_taken(bins, tmp_path):
+    (tmp_path / "near.bed").write_text("chr2\t2000\t3000\nchrUn_1\t5\t10\n")
+    found = define(tmp_path, {"near": {"intervals": "near.bed", "rule": "any_overlap"}})
+    assert np.array_equal(found[np.arange(len(bins))][:, 0], overlaps(bins, {"chr2": set(range(2000, 3000))}))
+
+
+def test_exclusive_targets_that_do_not_exclude_each_other_are_refused(bins, tmp_path):
+    (tmp_path / "a.bed").write_text("chr1\t0\t5000\n")
+    (tmp_path / "b.bed").write_text("chr1\t40\t60\n")
+    definitions = {name: {"intervals": f"{name}.bed", "rule": "any_overlap"} for name in "ab"}
+    with pytest.raises(InputError, match="120 windows have no target and 1 have several, so they exclude nothing"):
+        define(tmp_path, definitions, "exclusive")
+    assert not (tmp_path / "targets.npy").exists()
+
+
+def test_exclusive_targets_that_do_are_taken(bins, tmp_path):
+    (tmp_path / "a.bed").write_text("chr1\t0\t5000\n")
+    (tmp_path / "b.bed").write_text("chr2\t0\t3000\n")
+    found = define(tmp_path, {name: {"intervals": f"{name}.bed", "rule": "any_overlap"} for name in "ab"}, "exclusive")
+    assert (found[np.arange(len(bins))].sum(1) == 1).all()
+
+
+@pytest.mark.parametrize(("row", "positives"), [("chr1\t4500\t4600", 0), ("chr1\t0\t5000\nchr2\t0\t3000", 300)])
+def test_a_defined_target_of_one_class_is_refused(bins, tmp_path, row, positives):
+    (tmp_path / "fine.bed").write_text("chr1\t0\t600\n")
+    (tmp_path / "far.bed").write_text(f"{row}\n")
+    definitions = {name: {"intervals": f"{name}.bed", "rule": "any_overlap"} for name in ("fine", "far")}
+    with pytest.raises(InputError, match=f"target far: {positives} of 300 windows are positive"):
+        define(tmp_path, definitions)
+    assert not (tmp_path / "labelled.parquet").exists()
+
+
+def given_labels(folder, truth):
+    """Labels that came with their sequences, and candidates to go with them."""
+    np.save(folder / "labels.npy", pack(truth))
+    table = pd.DataFrame({"cell_type": "", "assay": "", "target": [f"t{at}" for at in range(truth.shape[1])], "source": "s"})
+    table.rename_axis("index").to_csv(folder / "labels.tsv", sep="\t")
+    start = np.arange(len(truth)) * 10
+    pd.DataFrame({"chrom": "chr1", "start": start, "end": start + 10}).to_parquet(folder / "candidates.parquet")
+    return {"labels": folder / "labels.npy", "names": folder / "labels.tsv"}
+
+
+def test_a_given_target_of_one_class_is_said_and_kept_where_others_can_be_learnt(tmp_path, caplog):
+    truth = np.zeros((6, 10), bool)
+    truth[:3, 1], truth[:, 9] = True, True
+    label(tmp_path, **given_labels(tmp_path, truth))
+    found = Targets(tmp_path / "targets.npy", tmp_path / "targets.tsv")
+    assert np.array_equal(found[np.arange(6)], truth)
+    assert found.table["positives"].tolist() == truth.sum(0).tolist()
+    said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert len(said) == 9
+    assert "target t0: 0 of 6 windows are positive; its metrics will be undefined" in said
+    assert "target t9: 6 of 6 windows are positive; its metrics will be undefined" in said
+
+
+def test_given_targets_that_are_all_of_one_class_are_refused(tmp_path):
+    truth = np.zeros((6, 2), bool)
+    truth[:, 1] = True
+    with pytest.raises(InputError, match="target t0: 0 of 6 windows are positive"):
+        label(tmp_path, **given_labels(tmp_path, truth))
+
+
+def test_given_classes_that_do_not_exclude_each_other_are_refused(tmp_path):
+    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0, 1, 2]]
+    truth[4], truth[5, 0] = False, True
+    with pytest.raises(InputError, match="1 windows have no target and 1 have several"):
+        label(tmp_path, "exclusive", **given_labels(tmp_path, truth))
+
+
+MATCHED = {"per_positive": 1.0, "match": ["gc"], "seed": 1}
+
+
+def rich(bins, tmp_path, share):
+    """A target of windows that are rich in G and C: ``share`` of those above one half, every third place on its chromosome."""
+    apart = bins["start"] % 180 == 0
+    chosen = bins[apart & (bins["gc"] > 0.5)].sample(frac=share, random_state=1)
+    rows = [f"{chrom}\t{start + 25}\t{start + 35}\n" for chrom, start in zip(chosen["chrom"], chosen["start"], strict=True)]
+    (tmp_path / "rich.bed").write_text("".join(rows))
+    places = {name: {at + i for at in chosen.loc[chosen["chrom"] == name, "start"] for i in range(25, 35)} for name in ASSEMBLY}
+    return {"rich": {"intervals": "rich.bed", "rule": "any_overlap"}}, overlaps(bins, places)
+
+
+def test_matched_negatives_are_kept_beside_every_positive_window(bins, tmp_path):
+    definitions, positive = rich(bins, tmp_path, 0.9)
+    found = define(tmp_path, definitions, negatives=MATCHED | {"per_positive": 2.0})
+    kept = pd.read_parquet(tmp_path / "labelled.parquet")
+    labels = found[np.arange(len(found))][:, 0]
+    assert len(kept) == len(found) == 3 * positive.sum()
+    # Rows are candidates in their order, and each keeps its own label.
+    known = ["chrom", "start", "end", "gc"]
+    at = bins.reset_index().merge(kept[known], on=known, how="inner")["index"].to_numpy()
+    pd.testing.assert_frame_equal(bins.loc[at].reset_index(drop=True), kept, check_flags=False)
+    assert np.array_equal(positive[at], labels) and labels.sum() == positive.sum() == found.table["positives"][0]
+    for chrom in ASSEMBLY:
+        covered = {place for start in kept.loc[labels & (kept["chrom"] == chrom), "start"] for place in range(start, start + 60)}
+        others = kept.loc[~labels & (kept["chrom"] == chrom), "start"]
+        assert not any(covered & set(range(start, start + 60)) for start in others)
+    balance = kept.attrs["negatives"]["gc"]
+    assert abs(balance["difference"]) <= 0.1 < abs(balance["difference_before"])
+    assert balance["mean_negative"] == pytest.approx(kept.loc[~labels, "gc"].mean())
+
+
+def test_all_windows_are_kept_where_no_negatives_are_asked_for(bins, tmp_path):
+    definitions, positive = rich(bins, tmp_path, 1.0)
+    found = define(tmp_path, definitions)
+    assert np.array_equal(found[np.arange(300)][:, 0], positive)
+    assert len(pd.read_parquet(tmp_path / "labelled.parquet")) == 300
+
+
+def test_none_but_positive_windows_can_be_kept(bins, tmp_path):
+    (tmp_path / "a.bed").write_text("chr1\t0\t600\n")
+    (tmp_path / "b.bed").write_text("chr1\t300\t900\n")
+    definitions = {name: {"intervals": f"{name}.bed", "rule": "any_overlap"} for name in "ab"}
+    found = define(tmp_path, definitions, negatives=MATCHED | {"per_positive": 0.0})
+    kept = pd.read_parquet(tmp_path / "labelled.parquet")
+    assert np.array_equal(found[np.arange(len(found))].any(1), np.ones(len(kept), bool))
+    assert len(kept) == overlaps(bins, {"chr1": set(range(900))}).sum()
+
+
+def test_negatives_that_cannot_be_matched_stop_the_step(bins, tmp_path):
+    definitions, positive = rich(bins, tmp_path, 1.0)
+    bins["gc"] = np.where(positive, 0.8, bins["gc"] * 0.5)
+    bins.to_parquet(tmp_path / "candidates.parquet")
+    with pytest.raises(InputError, match="negatives.match: gc is not matched: mean 0.8 of positive windows"):
+        define(tmp_path, definitions, negatives=MATCHED)
+    assert not [path for name in ("targets.npy", "targets.tsv", "labelled.parquet") if (path := tmp_path / name).exists()]
+
+
+def test_negatives_cannot_match_what_is_not_known(bins, tmp_path):
+    definitions, _ = rich(bins, tmp_path, 1.0)
+    with pytest.raises(InputError, match="negatives.match: tss_distance is not known"):
+        define(tmp_path, definitions, negatives=MATCHED | {"match": ["gc", "tss_distance"]})
+
+
+def test_a_bundle_keeps_its_parts_labels_and_places(tmp_path):
+    bundle = made_up_bundle.write(tmp_path)
+    reading = READING | {"files": [{"file": f"deepsea/{path.name}"} for path in bundle.files]}
+    from_sequences(tmp_path, bundle.files, reading, {"rule": "given"}, positions=bundle.positions, names=bundle.names)
+    windows = pd.read_parquet(tmp_path / "windows.parquet")
+    assert windows["split"].tolist() == bundle.part.tolist()
+    assert windows["chrom"].tolist() == bundle.chrom.tolist()
+    assert (windows["start"] + 400).tolist() == bundle.start.tolist() and (windows["end"] - windows["start"] == 1000).all()
+    assert np.array_equal(np.load(tmp_path / "sequences.npy"), bundle.codes)
+    found = Targets(tmp_path / "targets.npy", tmp_path / "targets.tsv")
+    assert np.array_equal(found[np.arange(len(windows))], bundle.labels)
+    assert found.table["positives"].tolist() == bundle.labels.sum(0).tolist()
+    assert set(found.table["cell_type"]) == {"HepG2", "K562"}
+    assert not {"part", "file", "row"} & set(windows)
+    assert json.loads((tmp_path / "splits.json").read_text())["counts"] == pd.Series(bundle.part).value_counts().to_dict()
+
+
+def test_a_table_of_ones_own_is_read_split_and_labelled_as_it_says(tmp_path):
+    draw = np.random.default_rng(12)
+    texts = [toy_models.letters(draw, size) for size in draw.integers(45, 60, 30)]
+    part, cell = np.resize(["Train", "dev", "test"], 30), draw.choice(["HepG2", "K562", ""], 30)
+    rows = "".join(f"{p},{s},{c}\n" for p, s, c in zip(part, texts, cell, strict=True))
+    (tmp_path / "own.csv").write_text("fold,dna,cell\n" + rows)
+    columns = {"sequence": "dna", "labels": ["cell"], "part": "fold"}
+    reading = READING | {"files": [{"file": "mine/own.csv", "class": "open"}], "columns": columns, "length": 50, "target": "open"}
+    unpack(tmp_path, [tmp_path / "own.csv"], reading)
+    assert pd.read_csv(tmp_path / "labels.tsv", sep="\t")["cell_type"].tolist() == ["open"]  # the file's own class goes before the column
+
+    reading["files"] = [{"file": "mine/own.csv"}]
+    (tmp_path / "own.csv").write_text("fold,dna,cell\n" + rows.replace(",\n", ",GM12878\n"))
+    from_sequences(tmp_path, [tmp_path / "own.csv"], reading, {"rule": "given"}, "exclusive")
+    windows, codes = pd.read_parquet(tmp_path / "windows.parquet"), np.load(tmp_path / "sequences.npy")
+    assert windows["split"].tolist() == np.resize(["train", "validation", "test"], 30).tolist()
+    for row, text in zip(codes, texts, strict=True):
+        spare = abs(len(text) - 50)
+        held = [text[cut : cut + 50] if len(text) > 50 else ("N" * cut + text).ljust(50, "N") for cut in range(spare + 1)]
+        assert row.tolist() in [encode(one).tolist() for one in held[spare // 2 : spare // 2 + 2]]
+    found = Targets(tmp_path / "targets.npy", tmp_path / "targets.tsv")
+    assert found.names == ["GM12878 open", "HepG2 open", "K562 open"] and set(found.table["assay"]) == {"DNase"}
+    names = [one or "GM12878" for one in cell]
+    assert [found.table["cell_type"][at] for at in found[np.arange(30)].argmax(1)] == names
+
+
+def test_files_that_are_a_class_each_lie_beside_each_other_and_their_shuffles(patchy, tmp_path):
+    files, texts = patchy
+    for name, start in (("open", 100), ("closed", 500)):
+        (tmp_path / f"{name}.bed").write_text("".join(f"chr1\t{start + 9 * at}\t{start + 9 * at + 2}\n" for at in range(20)))
+    paths = [tmp_path / "open.bed", tmp_path / "closed.bed"]
+    reading = READING | {"files": [{"file": f"own/{path.name}", "class": path.stem} for path in paths], "length": 40, "shuffled": True}
+    unpack(tmp_path, paths, reading, genome=files)
+    codes, records = np.load(tmp_path / "sequences.npy"), pd.read_parquet(tmp_path / "records.parquet")
+    assert codes.shape == (80, 40) and len(records) == 80
+    middle = np.r_[100 + 9 * np.arange(20), 500 + 9 * np.arange(20)] + 1
+    assert records["start"].tolist() == np.tile(middle - 20, 2).tolist()
+    assert np.array_equal(codes[:40], [encode(texts["chr1"][1][at - 20 : at + 20]) for at in middle])
+    assert np.array_equal(np.sort(codes[40:], 1), np.sort(codes[:40], 1)) and not np.array_equal(codes[40:], codes[:40])
+    records.to_parquet(tmp_path / "candidates.parquet")
+    label(tmp_path, labels=tmp_path / "labels.npy", names=tmp_path / "labels.tsv")
+    truth = Targets(tmp_path / "targets.npy", tmp_path / "targets.tsv")
+    at = {name: truth.table["target"].tolist().index(name) for name in ("open", "closed")}
+    expected = np.zeros((80, 2), bool)
+    expected[:20, at["open"]] = expected[20:40, at["closed"]] = True
+    assert np.array_equal(truth[np.arange(80)], expected)
+
+
+def test_sequences_without_a_label_are_refused(tmp_path):
+    (tmp_path / "own.fa").write_text(">a\nACGT\n>b\nACGA\n")
+    with pytest.raises(InputError, match="own.fa: no sequence has a label"):
+        unpack(tmp_path, [tmp_path / "own.fa"], READING | {"files": [{"file": "mine/own.fa"}]})
+    assert not (tmp_path / "labels.npy").exists() and not (tmp_path / "sequences.npy").exists()
+
+
+@pytest.fixture
+def families(tmp_path):
+    """Forty families of three sequences that differ at two places, one of each in the file after the other."""
+    draw = np.random.default_rng(14)
+    founders = draw.integers(0, 4, (40, 300))
+    codes = np.tile(founders, (3, 1))
+    for row in codes:
+        row[draw.integers(0, 300, 2)] = draw.integers(0, 4, 2)
+    np.save(tmp_path / "sequences.npy", codes.astype(np.uint8))
+    start = np.arange(120) * 1000
+    frame = pd.DataFrame({"chrom": np.repeat(["chr1", "chr2", "chr3"], 40), "start": start, "end": start + 300, "cluster": np.arange(120)})
+    frame.to_parquet(tmp_path / "labelled.parquet")
+    return tmp_path
+
+
+def split(folder, rule):
+    """Windows and certificate of a split of the families."""
+    places = [folder / name for name in ("labelled.parquet", "windows.parquet", "splits.json")]
+    step("split").main(*places, rule, sequences=folder / "sequences.npy")
+    return pd.read_parquet(places[1]), json.loads(places[2].read_text())
+
+
+def test_families_are_split_whole_by_homology_and_certified_clean(families):
+    windows, certificate = split(families, {"rule": "homology", "test": 0.2, "validation": 0.2, "threshold": 0.3, "seed": 3})
+    assert (windows.groupby("cluster").size() == 3).all() and windows["cluster"].nunique() == 40
+    assert (windows.groupby("cluster")["split"].nunique() == 1).all()
+    assert windows["cluster"].tolist()[:40] == windows["cluster"].tolist()[40:80] == windows["cluster"].tolist()[80:]
+    assert windows["split"].value_counts().to_dict() == {"train": 72, "test": 24, "validation": 24}
+    assert certificate["verdict"] == "clean"
+
+
+def test_families_across_chromosomes_are_told_and_can_be_left_out(families):
+    rule = {"rule": "chromosomes", "test": ["chr1"], "validation": ["chr2:1-60,000"]}
+    windows, certificate = split(families, rule)
+    assert windows["cluster"].is_unique
+    assert certificate["verdict"] == "similar"
+    assert certificate["shared_with_training"]["test"]["similar"] == 40
+    assert windows["split"].value_counts().to_dict() == {"train": 60, "test": 40, "validation": 20}
+    with pytest.raises(InputError, match="no window is in train"):
+        split(families, rule | {"drop_similar": True})
+    rule["test"] = ["chr1:1-10,000"]
+    windows, certificate = split(families, rule | {"validation": ["chr1:10,001-20,000"], "drop_similar": True})
+    # Both kin of each of the twenty held-out families have left training.
+    assert windows["split"].value_counts().to_dict() == {"train": 60, "similar": 40, "test": 10, "validation": 10}
+    assert certificate["verdict"] == "clean" and certificate["counts"]["similar"] == 40
+
+
+def test_parts_that_the_data_do_not_say_are_asked_for(families):
+    with pytest.raises(InputError, match="split.rule: given, but the data say no part"):
+        split(families, {"rule": "given"})

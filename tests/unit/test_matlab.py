@@ -1,5 +1,6 @@
 import struct
 import zlib
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -91,6 +92,42 @@ def test_hdf5_is_read_with_the_axes_that_matlab_shows(tmp_path, piece, options, 
         seen = file["x"][...]
     assert seen.shape == SHAPE[::-1]
     equal_in_pieces(path, "x", seen.T)
+
+
+@pytest.mark.parametrize("what", ["double", "matrix", "minus", "multi", "3dmatrix", "bool"])
+def test_files_that_matlab_wrote_are_read_as_scipy_reads_them(piece, what):
+    # Of versions 5 and 7, from machines of either order of bytes; they come with scipy's own tests.
+    folder = Path(scipy.io.__file__).parent / "matlab/tests/data"
+    paths = [path for path in sorted(folder.glob(f"test{what}_*.mat")) if "_4" not in path.name]
+    if not paths:
+        pytest.skip(f"{folder}: scipy came without the files of its tests")
+    for path in paths:
+        loaded = scipy.io.loadmat(path)
+        assert variables(path)
+        for name in variables(path):
+            array = open_array(path, name)
+            assert np.array_equal(assemble(array, 1, [(0, array.shape[1])]), loaded[name]), path.name
+
+
+@pytest.mark.parametrize("kind", ["five", "packed", "big"])
+def test_a_file_with_wrong_bytes_is_refused_in_one_line_or_read(tmp_path, kind):
+    draw, path = np.random.default_rng(0), tmp_path / "x.mat"
+    content = {"x": numbers(np.uint8), "longer_name": numbers(float, (3, 4))}
+    path.write_bytes(level5(content, ">" if kind == "big" else "<", 6 if kind == "packed" else None))
+    whole, refused = path.read_bytes(), 0
+    for _ in range(150):
+        data = bytearray(whole)
+        for at in draw.integers(0, len(data), 3):
+            data[at] = draw.integers(0, 256)
+        path.write_bytes(data)
+        try:
+            for name in variables(path):
+                array = open_array(path, name)
+                assert len(list(array.pieces(0, [(0, array.shape[0])])))
+        except InputError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            refused += 1
+    assert refused > 5
 
 
 def test_the_kind_of_a_file_is_seen_by_its_content(tmp_path):
@@ -243,11 +280,13 @@ def test_what_is_no_full_array_of_real_numbers_is_refused_in_hdf5(tmp_path):
         for name, kind in (("text", "char"), ("object", "string")):
             file[name] = np.ones((2, 2), np.uint16)
             file[name].attrs["MATLAB_class"] = np.bytes_(kind)
+        file["type"] = np.dtype("u1")
+        file["link"] = h5py.SoftLink("/nowhere")
         file["empty"] = np.zeros((2, 1), np.uint64)
         file["empty"].attrs["MATLAB_empty"] = np.uint8(1)
     words = {
         "sparse": "a sparse array", "structure": "a structure", "complex": "an array of complex numbers", "cell": "a cell array",
-        "text": "text", "object": "an object", "empty": "empty",
+        "text": "text", "object": "an object", "empty": "empty", "link": "a link to nothing", "type": "an object",
     }  # fmt: skip
     assert sorted(variables(path)) == sorted([*words, "good"])
     for name, what in words.items():

@@ -210,7 +210,7 @@ def digest(windows: pd.DataFrame) -> str:
         for first in range(0, len(texts), BATCH):
             sha.update("\n".join([*map(str, texts[first : first + BATCH]), ""]).encode())
     for name in ("start", "end"):
-        sha.update(windows[name].to_numpy("<i8").data)
+        sha.update(np.ascontiguousarray(windows[name], "<i8").data)
     return sha.hexdigest()[:16]
 
 

@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pandas as pd
 
-from regdna.homology.words import FEW, FREQUENT, Words, end_of_word
+from regdna.homology.words import FEW, Words, list_pairs
 from regdna.step import log
 
 MOST_PAIRS = 1 << 26  # of tiles, counted in one pass
@@ -12,7 +12,7 @@ MOST_PAIRS = 1 << 26  # of tiles, counted in one pass
 FEWEST_SHARED = 2
 GIANT = 0.2  # share of the windows in one cluster from which there is a warning
 THRESHOLDS = tuple(tenth / 10 for tenth in range(1, 10))
-_ONE, _PAIR, _LOW = np.uint64(1), np.uint64(32), np.uint64(2**32 - 1)
+_PAIR, _LOW = np.uint64(32), np.uint64(2**32 - 1)
 
 
 def clusters(words: Words, threshold: float) -> tuple[np.ndarray, dict]:
@@ -42,9 +42,9 @@ def clusters(words: Words, threshold: float) -> tuple[np.ndarray, dict]:
     largest = found[threshold]["largest"]
     warning = None
     if largest > GIANT * len(words.unit):
-        advice = "shorten the block" if words.block else "give a block"
+        advice = "shorten the block" if words.block else "give a block if windows lie along a genome"
         warning = (
-            f"the largest cluster holds {largest:,} of {len(words.unit):,} windows; raise the threshold or {advice}, or it can only train"
+            f"the largest cluster holds {largest:,} of {len(words.unit):,} windows and may only train; raise the threshold, or {advice}"
         )
         log.warning("homology: %s", warning)
     about = {
@@ -64,7 +64,7 @@ def _links(words: Words, least: float) -> dict[str, np.ndarray]:
     number = np.where(poor, words.every, words.good)
 
     def pairs(turn: int, turns: int, out: np.ndarray) -> int:
-        return _pairs(words.keys, words.bits, words.tile_unit, poor, turn, turns, out)
+        return list_pairs(words.keys, words.bits, words.tile_unit, poor, turn, turns, out)
 
     nothing = np.empty(0, np.uint64)
     turns = max(-(-pairs(0, 1, nothing) // MOST_PAIRS), 1)
@@ -81,33 +81,6 @@ def _links(words: Words, least: float) -> dict[str, np.ndarray]:
         for name, one in (("left", words.tile_unit[left]), ("right", words.tile_unit[right]), ("share", share)):
             found[name].append(one[kept])
     return {name: np.concatenate(parts) for name, parts in found.items()}
-
-
-@numba.njit(cache=True, nogil=True)
-def _pairs(keys, bits, unit, poor, turn, turns, out):
-    """Pairs of tiles of two units that share a word, once a word, the first tile being ``turn`` modulo ``turns``.
-
-    Written to ``out`` if it has room at all; gives their number.
-    """
-    tiles, found, begin = np.empty(FREQUENT + 1, np.int64), 0, 0
-    while begin < len(keys):
-        end, number = end_of_word(keys, begin, bits)
-        held = 0
-        for i in range(begin, end):
-            tile = np.int64(keys[i] & ((_ONE << bits) - _ONE))
-            if (i > begin and keys[i] == keys[i - 1]) or (number > FREQUENT and not poor[tile]):
-                continue
-            for j in range(held):
-                if unit[tiles[j]] != unit[tile] and tiles[j] % turns == turn:
-                    if len(out):
-                        out[found] = (np.uint64(tiles[j]) << _PAIR) | np.uint64(tile)
-                    found += 1
-            if number > FREQUENT:
-                held = 0
-            tiles[held] = tile
-            held += 1
-        begin = end
-    return found
 
 
 @numba.njit(cache=True, nogil=True)

@@ -21,6 +21,7 @@ FEW = 0.5
 
 _MASK = np.uint64((1 << WORD_BITS) - 1)
 _ONE, _TWO, _THREE, _TOP, _HALF = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(WORD_BITS - 2), np.uint64(K)
+_PAIR = np.uint64(32)
 _FIRST_FACTOR, _SECOND_FACTOR = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 
 
@@ -182,7 +183,7 @@ def _keys(hashes, places, begin, length, first, count, shift, bits):
 
 
 @numba.njit(cache=True, nogil=True)
-def end_of_word(keys, begin, bits):
+def _end_of_word(keys, begin, bits):
     """Where the keys of the word at ``begin`` end, and in how many tiles it is found."""
     end, tiles = begin, 0
     while end < len(keys) and keys[end] >> bits == keys[begin] >> bits:
@@ -197,7 +198,7 @@ def _summarise(keys, bits, tiles):
     every, good = np.zeros(tiles, np.int64), np.zeros(tiles, np.int64)
     frequent, found, begin = np.empty(len(keys) // (FREQUENT + 1) + 1, np.uint64), 0, 0
     while begin < len(keys):
-        end, number = end_of_word(keys, begin, bits)
+        end, number = _end_of_word(keys, begin, bits)
         for i in range(begin, end):
             if i == begin or keys[i] != keys[i - 1]:
                 tile = np.int64(keys[i] & ((_ONE << bits) - _ONE))
@@ -208,6 +209,33 @@ def _summarise(keys, bits, tiles):
             found += 1
         begin = end
     return every, good, frequent[:found]
+
+
+@numba.njit(cache=True, nogil=True)
+def list_pairs(keys, bits, unit, poor, turn, turns, out):
+    """Pairs of tiles of two units that share a word, once a word, the first tile being ``turn`` modulo ``turns``.
+
+    Written to ``out`` if it has room at all; gives their number.
+    """
+    tiles, found, begin = np.empty(FREQUENT + 1, np.int64), 0, 0
+    while begin < len(keys):
+        end, number = _end_of_word(keys, begin, bits)
+        held = 0
+        for i in range(begin, end):
+            tile = np.int64(keys[i] & ((_ONE << bits) - _ONE))
+            if (i > begin and keys[i] == keys[i - 1]) or (number > FREQUENT and not poor[tile]):
+                continue
+            for j in range(held):
+                if unit[tiles[j]] != unit[tile] and tiles[j] % turns == turn:
+                    if len(out):
+                        out[found] = (np.uint64(tiles[j]) << _PAIR) | np.uint64(tile)
+                    found += 1
+            if number > FREQUENT:
+                held = 0
+            tiles[held] = tile
+            held += 1
+        begin = end
+    return found
 
 
 @numba.njit(cache=True, nogil=True)

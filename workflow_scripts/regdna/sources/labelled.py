@@ -283,7 +283,7 @@ def _classes(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tu
     if not isinstance(column.dtype, pd.CategoricalDtype):
         # Programs write whole numbers with a point where another row had none.
         column = column.str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
-        column = pd.Series(pd.Categorical(column, sorted(set(column) - {""}, key=_numbers_first)))
+        column = pd.Series(pd.Categorical(column.where(column != ""), sorted(set(column) - {""}, key=_numbers_first)))
     names, code = list(column.cat.categories), column.cat.codes.to_numpy()
     if len(names) > MOST_CLASSES:
         raise InputError(f"{file}: {labels.columns[0]} has {len(names):,} values, too many to be classes; name another column")

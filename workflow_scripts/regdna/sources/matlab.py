@@ -245,10 +245,12 @@ def _matrix(stream: _Stream, order: str, start: int, size: int, compressed: bool
         raise _damaged(stream.path, "a variable without flags")
     flags = struct.unpack(order + "I", flags[:4])[0]
     if flags & 0xFF == 17:  # an object has no dimensions here
-        return body().decode("latin-1"), CLASSES[17]
+        return body().decode("utf-8", "replace"), CLASSES[17]
     dimensions = body()
+    if len(dimensions) < 8 or len(dimensions) % 4:
+        raise _damaged(stream.path, f"dimensions of {len(dimensions)} bytes")
     shape = struct.unpack(f"{order}{len(dimensions) // 4}i", dimensions)
-    name = body().decode("latin-1")
+    name = body().decode("utf-8", "replace")
     if flags & 0xFF in CLASSES:
         return name, CLASSES[flags & 0xFF]
     if flags & COMPLEX:
@@ -302,17 +304,16 @@ def _read_level5(array: Array, stream: _Stream, axis: int, spans: list[Span]) ->
 
 # 7.3
 
+BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError)  # what h5py raises over damaged files
+
 
 def _scan_hdf5(path: Path) -> dict[str, Array | str]:
     try:
         with _hdf5(path) as file:
-            return {name: _dataset(path, name, one) for name, one in file.items() if not name.startswith("#")}
-    except OSError as error:
-        if "truncated" in str(error):
-            raise _cut(path) from None
-        raise _damaged(path, error) from None
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise _damaged(path, error) from None
+            named = {str(name): one for name, one in file.items()}  # one that is no text comes as bytes
+            return {name: _dataset(path, name, one) for name, one in named.items() if not name.startswith("#")}
+    except BROKEN as error:
+        raise _cut(path) if "truncated" in str(error) else _damaged(path, error) from None
 
 
 def _hdf5(path: Path) -> h5py.File:
@@ -320,10 +321,14 @@ def _hdf5(path: Path) -> h5py.File:
     return h5py.File(path, "r", locking=False, rdcc_nbytes=CACHE, rdcc_nslots=SLOTS)
 
 
-def _dataset(path: Path, name: str, one: h5py.Dataset | h5py.Group) -> Array | str:
+def _dataset(path: Path, name: str, one: h5py.HLObject | None) -> Array | str:
     """The array that an HDF5 object holds, or in words what else it is."""
+    if one is None:
+        return "a link to nothing"
     if isinstance(one, h5py.Group):
         return "a sparse array" if "MATLAB_sparse" in one.attrs else "a structure"
+    if not isinstance(one, h5py.Dataset):
+        return CLASSES[3]
     kind = one.attrs.get("MATLAB_class", "double")  # HDF5 that is not MATLAB's has no classes
     kind = kind.decode("latin-1") if isinstance(kind, bytes) else kind
     if one.shape is None or 0 in one.shape or "MATLAB_empty" in one.attrs:
@@ -354,5 +359,5 @@ def _read_hdf5(array: Array, axis: int, spans: list[Span]) -> Iterator[tuple[Pla
                         wanted = slice(along.start + here.start, along.start + here.stop)
                         block = dataset[(*others[:mine], wanted, *others[mine:])]
                         yield (*others[:mine], there, *others[mine:])[::-1], block.T
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except BROKEN as error:
         raise _damaged(array.path, error) from None

@@ -81,11 +81,13 @@ def _delimited(path: Path, names: list[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _places(path: Path, header: list[str], names: list[str]) -> list[int]:
-    if not "".join(header).isprintable():
-        raise InputError(f"{path}: its first line is not text in UTF-8; save it as a plain table in UTF-8")
     other = [one for one in ";\t,| " if len(header) == 1 and one in header[0]]
     if other and header[0] not in names:
         raise InputError(f"{path}: its first line is separated by {other[0]!r}; use commas in a .csv file, tabs in a .tsv file")
+    if not header:
+        raise InputError(f"{path}: its first line names no columns; write their names there, or fetch it again")
+    if not "".join(header).isprintable():
+        raise InputError(f"{path}: its first line is not text in UTF-8; save it as a plain table in UTF-8")
     return [_place(path, header, names, name) for name in names]
 
 
