@@ -58,7 +58,9 @@ def sources_read(study):
     """What is stated of every source and file that a study reads, for its page."""
     read = {}
     for source, _, file in (path.removeprefix("results/sources/").partition("/") for path in sources_of(study)):
-        read.setdefault(source, SOURCES[source] | {"files": {}})["files"][file] = SOURCES[source]["files"][file]
+        files = SOURCES[source]["files"]
+        held = read.setdefault(source, SOURCES[source] | {"files": {}})["files"]
+        held |= {name: files[name] for name in (file, files[file].get("archive")) if name}
     return read
 
 

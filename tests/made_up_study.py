@@ -68,7 +68,7 @@ def write(folder: Path) -> dict:
     marks = ["tss.bed", "rmsk.txt.gz", "gaps.bed", "some.vcf", "unused.bed"]
     names = {"sites": ["a.npz"], "genome": ["b.fa", "c.fa"], "marks": marks}
     sources = {source: {**about, "files": dict.fromkeys(some, file)} for source, some in names.items()}
-    sources["marks"]["files"] |= {"high.bigWig": fetched, "open.bed": packed}
+    sources["marks"]["files"] |= {"high.bigWig": fetched, "open.bed": packed, "all.tar.gz": file, "other.tar.gz": file}
     (folder / "sources.yaml").write_text(yaml.safe_dump(sources))
     (folder / "loci.tsv").write_text("locus\tassembly\tchrom\tstart\tend\ttitle\twhy\nhere\thg19\tchr1\t99\t107\tA K562 site\tmade up\n")
     return {"comparison": root / "comparison.parquet", "ledger": root / "ledger.tsv", "metrics": metrics, "curves": curves,

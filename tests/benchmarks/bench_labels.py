@@ -55,7 +55,9 @@ def write_windows(path: Path, chrom: np.ndarray, start: np.ndarray) -> None:
 def write_peaks(path: Path, peaks: pd.DataFrame) -> None:
     """The peaks as a narrowPeak file, gzipped if its name says so."""
     away = peaks["summit"] - peaks["start"]
-    table = peaks[["chrom", "start", "end"]].assign(name=".", score=away, strand=".", signal=away * 0.137, p=-1.0, q=away * 0.00271, peak=away)
+    table = peaks[["chrom", "start", "end"]].assign(
+        name=".", score=away, strand=".", signal=away * 0.137, p=-1.0, q=away * 0.00271, peak=away
+    )
     text = table.to_csv(sep="\t", header=False, index=False, float_format="%.5f").encode()
     path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
 

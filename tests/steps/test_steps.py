@@ -6,6 +6,7 @@ import shutil
 import made_up_bundle
 import numpy as np
 import pandas as pd
+import pyBigWig
 import pytest
 import toy_models
 from workflow_tools import step
@@ -884,3 +885,44 @@ def test_families_across_chromosomes_are_told_and_can_be_left_out(families):
 def test_parts_that_the_data_do_not_say_are_asked_for(families):
     with pytest.raises(InputError, match="split.rule: given, but the data say no part"):
         split(families, {"rule": "given"})
+
+
+def write_bigwig(path, values, lengths=ASSEMBLY):
+    """A bigWig that holds ``values`` by chromosome and base, NaN where it holds none."""
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader(list(lengths.items()))
+        for name in lengths:
+            at = np.flatnonzero(~np.isnan(values[name]))
+            file.addEntries([name] * len(at), at.tolist(), ends=(at + 1).tolist(), values=values[name][at].tolist())
+
+
+def test_signals_are_averaged_over_each_bin_in_the_order_of_the_windows(bins, tmp_path):
+    draw = np.random.default_rng(9)
+    files, expected = [], []
+    for name in ("one", "two", "three"):
+        values = {chrom: np.where(draw.random(size) < 0.2, np.nan, draw.gamma(1, 3, size)) for chrom, size in ASSEMBLY.items()}
+        files.append(tmp_path / f"{name}.bigWig")
+        write_bigwig(files[-1], values)
+        # What a bigWig does not hold is no signal.
+        places = zip(bins["chrom"], bins["start"] + 20, strict=True)
+        expected.append([np.nan_to_num(values[chrom][at : at + 20]).mean() for chrom, at in places])
+    arguments = dict(windows={"bin": 20, "context": 60}, assembly="hg38")
+    step("measure").main(tmp_path / "candidates.parquet", files, tmp_path / "assemblies.tsv", tmp_path / "signals.npy", **arguments)
+    found = np.load(tmp_path / "signals.npy")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, np.stack(expected, 1), rtol=1e-5)
+
+    definitions = {path.stem: {"signal": path.name, "threshold": 2.4} for path in files}
+    labels = define(tmp_path, definitions, signals=tmp_path / "signals.npy")
+    assert np.array_equal(labels[np.arange(len(bins))], np.stack(expected, 1) >= 2.4)
+
+
+def test_a_signal_of_another_assembly_is_refused(bins, tmp_path):
+    for name, lengths in (("other.bw", ASSEMBLY | {"chr2": 3001}), ("named.bw", {"1": 5000, "2": 3000})):
+        write_bigwig(tmp_path / name, {chrom: np.ones(size) for chrom, size in lengths.items()}, lengths)
+        with pytest.raises(InputError, match=name):
+            step("measure").main(
+                tmp_path / "candidates.parquet", [tmp_path / name], tmp_path / "assemblies.tsv", tmp_path / "signals.npy",
+                {"bin": 20, "context": 60}, "hg38",
+            )  # fmt: skip
+    assert not (tmp_path / "signals.npy").exists()

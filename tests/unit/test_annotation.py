@@ -26,19 +26,21 @@ def line(feature="transcript", first=1001, last=2000, strand="+", attributes='ge
     return f"{chrom}\t{source}\t{feature}\t{first}\t{last}\t.\t{strand}\t.\t{attributes}\n"
 
 
+CODING = 'gene_id "ENSG00000186092.6"; gene_type "protein_coding"; gene_name "OR4F5"; '
 GENCODE = "".join(
     [
         "##description: evidence-based annotation\n##provider: GENCODE\n",
-        line("gene", 65419, 71585, attributes='gene_id "ENSG00000186092.6"; gene_type "protein_coding"; gene_name "OR4F5"; level 2;'),
-        line("transcript", 65419, 71585, attributes='gene_id "ENSG00000186092.6"; transcript_id "ENST00000641515.2"; gene_type "protein_coding"; gene_name "OR4F5"; transcript_type "protein_coding"; level 2; tag "RNA_Seq_supported_partial #1";'),
-        line("exon", 65419, 65433, attributes='gene_type "protein_coding"; exon_number 1;'),
-        line("transcript", 69091, 70008, attributes='gene_type "protein_coding"; transcript_type "nonsense_mediated_decay";'),
-        line("transcript", 11869, 14409, attributes='gene_type "transcribed_unprocessed_pseudogene"; transcript_type "processed_transcript";'),
+        line("gene", 65419, 71585, attributes=CODING),
+        line("transcript", 65419, 71585, attributes=CODING + 'transcript_type "protein_coding"; level 2; tag "RNA_Seq_supported #1";'),
+        line("exon", 65419, 65433, attributes=CODING + "exon_number 1;"),
+        line("CDS", 65565, 65573, attributes=CODING, source="transcript"),
+        line("transcript", 69091, 70008, attributes=CODING + 'transcript_type "nonsense_mediated_decay";'),
+        line("transcript", 11869, 14409, attributes='gene_type "unprocessed_pseudogene"; transcript_type "processed_transcript";'),
         line("transcript", 29554, 31097, attributes='gene_type "lncRNA"; transcript_type "protein_coding";'),
-        line("transcript", 450740, 451678, "-", 'gene_type "protein_coding"; gene_name "OR4F29";'),
-        line("transcript", 450740, 451678, "-", 'gene_type "protein_coding"; gene_name "OR4F29"; transcript_id "again";'),
+        line("transcript", 450740, 451678, "-", CODING),
+        line("transcript", 450740, 451678, "-", CODING + 'transcript_id "again";'),
     ]
-)  # fmt: skip
+)
 GENCODE_SITES = [["chr1", 65418, 65419, "+"], ["chr1", 69090, 69091, "+"], ["chr1", 451677, 451678, "-"]]
 ENSEMBL = "".join(
     [
@@ -84,7 +86,7 @@ WRONG = {
     "nothing": ("a.gtf", "", "no transcript of a protein-coding gene"),
     "no coding gene": ("a.gtf", line(attributes='gene_type "lncRNA";'), "no transcript of a protein-coding gene"),
     "genes alone": ("a.gtf", line("gene"), "no transcript of a protein-coding gene"),
-    "a line cut": ("a.gtf", GENCODE + "chr1\tx\ttranscript\t5\t9\n", "line 10 is not GTF"),
+    "a line cut": ("a.gtf", GENCODE + "chr1\tx\ttranscript\t5\t9\t.\n", "line 12 is not GTF"),
     "a word for a base": ("a.gtf", line(first="x"), "line 1 is not GTF"),
     "base 0": ("a.gtf", line(first=0), "line 1 is not GTF"),
     "reversed": ("a.gtf", line(first=9, last=8), "line 1 is not GTF"),
@@ -180,7 +182,9 @@ def test_epd_promoters_have_strands(tmp_path):
         assert places(read_intervals(placed(tmp_path, text, "e.bed"))) == [["chr1", 959246, 959306, "-"], ["chr1", 960583, 960643, "+"]]
 
 
-RMSK = "585\t1504\t13\t4\t13\tchr1\t10000\t10468\t-249240153\t+\t(CCCTAA)n\tSimple_repeat\tSimple_repeat\t1\t463\t0\t1\n585\t3612\t114\t270\t13\tchr1\t10468\t11447\t-249239174\t-\tTAR1\tSatellite\ttelo\t-399\t1712\t483\t2\n"
+RMSK = """585\t1504\t13\t4\t13\tchr1\t10000\t10468\t-249240153\t+\t(CCCTAA)n\tSimple_repeat\tSimple_repeat\t1\t463\t0\t1
+585\t3612\t114\t270\t13\tchr1\t10468\t11447\t-249239174\t-\tTAR1\tSatellite\ttelo\t-399\t1712\t483\t2
+"""
 
 
 def test_a_table_of_repeats_is_known_by_its_name_and_chosen_by_its_columns(tmp_path):
@@ -242,7 +246,7 @@ def test_epd_promoters_lie_at_refseq_start_sites(shared):
         ]
     )
     assert len(near) == len(epd) > 20000
-    assert (near <= 100).mean() > 0.6 and (near <= 1000).mean() > 0.8
+    assert (near <= 100).mean() > 0.6 and (near <= 500).mean() > 0.8
     lengths = {chrom: 250_000_000 for chrom in epd["chrom"].cat.categories}
     check_assembly(epd, lengths, folder, "hg19")
     with pytest.raises(InputError, match="another assembly"):

@@ -214,6 +214,13 @@ class TestAxis:
         for at, row in zip(found.place, found.order, strict=True):
             assert np.array_equal(found.read(at, at + 100), codes[row])
 
+    @pytest.mark.parametrize("at", [30, 99])
+    def test_rows_agree_only_if_every_base_does(self, at):
+        text = toy_models.letters(np.random.default_rng(0), 130)
+        other = text[:at] + turned(text[at]) + text[at + 1 :]
+        assert not Axis(*rows([text[:100], text[30:]], "chr1", [0, 30])).opens[1]
+        assert Axis(*rows([text[:100], other[30:]], "chr1", [0, 30])).opens[1]
+
     def test_windows_that_share_fewer_than_20_bases_are_apart_so_that_no_word_lies_between_them(self):
         text = toy_models.letters(np.random.default_rng(0), 200)
         for step, joined in [(80, True), (81, False), (100, False)]:
@@ -223,10 +230,11 @@ class TestAxis:
 
     def test_a_genome_gives_n_beyond_what_it_holds(self, tmp_path):
         draw = np.random.default_rng(1)
-        genome = toy_models.genome(
-            tmp_path, {"chr1:101-400": toy_models.letters(draw, 300), "chr2": toy_models.letters(draw, 300)}, {"chr1": 900, "chr2": 300}
+        records = {name: toy_models.letters(draw, 304) for name in ("chr1:101-404", "chr2", "chr3")}  # records that adjoin in the file
+        genome = toy_models.genome(tmp_path, records, {"chr1": 900, "chr2": 304, "chr3": 304})
+        table = pd.DataFrame({"chrom": ["chr2", "chr1", "chr1", "chr2"], "start": [250, 50, 380, -50]}).assign(
+            end=lambda one: one["start"] + 100
         )
-        table = pd.DataFrame({"chrom": ["chr2", "chr1", "chr1"], "start": [250, 50, 380]}).assign(end=lambda one: one["start"] + 100)
         found = Axis(table, genome=genome)
         for at, window in zip(found.place, found.order, strict=True):
             assert np.array_equal(found.read(at, at + 100), genome.fetch(*table.iloc[window]))
@@ -247,7 +255,8 @@ class TestAxis:
 
 class TestFingerprints:
     @pytest.mark.parametrize("source", ["genome", "rows"])
-    def test_equal_sequences_and_only_they_have_equal_ones(self, source, tmp_path):
+    def test_equal_sequences_and_only_they_have_equal_ones(self, source, tmp_path, monkeypatch):
+        monkeypatch.setattr(axis, "CHUNK", 7)
         table, texts, chroms = made_up(3)
         chroms["chr2"] = (
             chroms["chr2"][:3000] + chroms["chr1"][1000:2000] + turned(chroms["chr1"][3000:4000].upper()) + chroms["chr2"][5000:]

@@ -219,8 +219,8 @@ def test_every_file_that_the_study_names_is_listed_and_no_other(page, html):
         row["file"] for caption in ("sites", "own", "genome", "marks") for row in page.find(f"Files of {caption}")[0].to_dict("records")
     }
     named = {path.partition("/")[2] for entry in study()["datasets"].values() for _, path in references(entry)}
-    assert shown == named | {"b.fa", "c.fa"}  # and all of the genome
-    assert "unused.bed" not in html
+    assert shown == named | {"b.fa", "c.fa", "all.tar.gz"}  # and all of the genome, and what one of them is packed in
+    assert "unused.bed" not in html and "other.tar.gz" not in html
 
 
 def test_a_file_says_what_it_must_be_and_where_it_comes_from(page):

@@ -112,8 +112,16 @@ def change(path: str, value: object):
         (change("datasets.chr22.split.gap", 10), ["datasets.chr22.split.gap", "10 bp", "1000"]),
         (change("datasets.chr22.loci", ["k562-dhs"]), ["datasets.chr22.loci", "hg38", "hg19"]),
         (change("datasets.chr22.loci", ["dgcr8"]), ["datasets.chr22.loci", "'dgcr8'", "'dgcr8-promoter'"]),
-        (change("datasets.dhs.assembly", "hg19"), ["datasets.dhs.sites", "hg38", "hg19"]),
-        (change("datasets.dhs.sites", None), ["datasets.dhs", "either 'sites' or 'genome'"]),
+        (change("datasets.dhs.assembly", "hg19"), ["datasets.dhs.sequences.files.0.file", "hg38", "hg19"]),
+        (change("datasets.dhs.sequences", None), ["datasets.dhs", "either 'sequences' or 'windows'"]),
+        (
+            change("datasets.dhs.sequences.files", [{"file": "demo-dhs/sites-5.npz"}]),
+            ["dhs.sequences.files.0.file", "no file 'sites-5.npz'"],
+        ),
+        (change("datasets.dhs.split", {"preset": "deapsea"}), ["datasets.dhs.split.preset", "'deapsea'", "'deepsea'"]),
+        (change("datasets.dhs.split", {"preset": "deepsea"}), ["datasets.dhs.split.preset", "hg19", "hg38"]),
+        (change("datasets.chr22.targets.exon.signal", "demo-annotation/exons.bed"), ["targets.exon", "'intervals' or 'signal'"]),
+        (change("datasets.chr22.negatives", {"match": ["cpg"]}), ["datasets.chr22.negatives.match.0", "'cpg'", "'gc'"]),
         (change("title", None), ["'title'", "missing"]),
     ],
 )
@@ -128,6 +136,48 @@ def test_a_broken_study_is_one_clear_line(fresh, tmp_path, edit, said):
     assert len(lines) == 1, result.stderr
     assert all(part in lines[0] for part in [f"{tmp_path}/broken.yaml", *said]), lines[0]
     assert "Traceback" not in result.stderr
+
+
+def test_own_sources_with_a_mistake_are_one_clear_line(fresh, tmp_path):
+    study = yaml.safe_load((fresh / "tests/studies/tiny.yaml").read_text())
+    for sources, said in [
+        ({"demo-dhs": {"title": "Mine"}}, ["sources.demo-dhs", "rename it"]),
+        ({"mine": {"title": "Mine", "assembly": "hg17"}}, ["source mine", "'hg17'"]),
+        ({"mine": {"title": "Mine", "files": {"a.bed": {"member": "a", "archive": "b.tar"}}}}, ["source mine", "b.tar"]),
+        ({"mine": {"files": {}}}, ["sources.mine: 'title' is missing"]),
+    ]:
+        (tmp_path / "broken.yaml").write_text(yaml.safe_dump(study | {"sources": sources}))
+        arguments = [sys.executable, "-m", "snakemake", "-n", "--config", "study=broken", f"studies={tmp_path}"]
+        result = subprocess.run(arguments, cwd=fresh, env=environment(), capture_output=True, text=True)
+        assert result.returncode == 1
+        lines = [line for line in result.stderr.splitlines() if line.startswith("regdna: ")]
+        assert len(lines) == 1 and all(part in lines[0] for part in said), result.stderr
+
+
+@pytest.mark.parametrize("study", sorted(path.stem for path in (ROOT / "resources/studies").glob("*.yaml") if path.stem != "demo"))
+def test_every_shipped_study_can_be_planned(fresh, study):
+    arguments = [sys.executable, "-m", "snakemake", "-n", "--quiet=host", "--config", f"study={study}", "--", "all"]
+    result = subprocess.run(arguments, cwd=fresh, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert f"regdna: study {study}: " in result.stderr and "to download, about" in result.stderr
+
+
+def test_signals_are_measured_only_where_a_target_asks_for_one(tmp_path):
+    folder = clone(tmp_path / "regdna")
+    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
+    study["sources"] = {
+        "mine": {"title": "Mine", "assembly": "hg19", "files": {name: {"path": name} for name in ("a.bw", "b.bw", "c.bed")}}
+    }
+    study["datasets"]["chr22"]["targets"] |= {name: {"signal": f"mine/{name}.bw", "threshold": 1} for name in "ab"}
+    study["datasets"]["chr22"] |= {"repeats": "mine/c.bed", "negatives": {}}
+    study["datasets"]["chr22"]["windows"] |= {"exclude": ["mine/c.bed", "demo-annotation/cpg-islands.bed"], "centres": "mine/c.bed"}
+    for name in ("a.bw", "b.bw", "c.bed"):
+        (folder / name).write_text("made up")
+    (folder / "tests/studies/own.yaml").write_text(yaml.safe_dump(study))
+    plan = planned(folder, "results/own/chr22/windows.parquet", study="own")
+    assert plan == {"fetch_source": 7, "index_genome": 1, "tile_windows": 1, "measure_signals": 1, "label_windows": 1, "split_windows": 1}
+    plan = planned(folder, "results/tiny/chr22/windows.parquet")
+    assert plan == {"fetch_source": 3, "index_genome": 1, "tile_windows": 1, "label_windows": 1, "split_windows": 1}
 
 
 def test_a_locus_outside_its_assembly_is_one_clear_line(tmp_path):

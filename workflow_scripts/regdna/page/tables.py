@@ -139,14 +139,14 @@ def allele(bases: str) -> str:
 
 
 def used_sources(results: Results) -> dict[str, list[str]]:
-    """Sources that a study reads, each with the files that it reads: all of a genome, of others those that it names."""
+    """Sources that a study reads, each with the files that it reads: all of a genome, else those that it names and their archives."""
     used: dict[str, list[str]] = {}
     for entry in results.study["datasets"].values():
         genome = [f"{entry['genome']}/{file}" for file in results.source(entry["genome"])["files"]] if "genome" in entry else []
         for source, file in (path.split("/", 1) for path in [*genome, *(path for _, path in references(entry))]):
+            archive = results.source(source)["files"][file].get("archive")
             files = used.setdefault(source, [])
-            if file not in files:
-                files.append(file)
+            files += [one for one in (file, archive) if one and one not in files]
     return used
 
 
