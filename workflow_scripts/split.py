@@ -13,6 +13,7 @@ from regdna.homology import Axis, Words, clusters, share_with
 from regdna.step import InputError, run
 from regdna.store import atomic, write_json
 
+CARRIED = ("negatives",)  # what the candidates' metadata say of how windows were chosen
 OWN = ("part", "file", "row")  # columns of the candidates that say where a row came from; not carried on
 
 
@@ -52,7 +53,7 @@ def main(
     table["split"] = pd.Categorical(leave_out(part, training_sites, rule.get("seed", 0)))
     refuse_empty(part)
     shares = {name: share_with(words, part == "train", np.flatnonzero(part == name)) for name in rules.PARTS[1:]}
-    about = {"informative_words": words.about(), "clusters": grouped}
+    about = {"informative_words": words.about(), "clusters": grouped} | {name: table.attrs[name] for name in CARRIED if name in table.attrs}
     del words  # what has been told need not be held: this is the step that decides how much memory a genome takes
     *prints, about["sequence_digest"] = axis.fingerprints()
     del axis

@@ -12,8 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
+import pyBigWig
 import pytest
+import yaml
 from workflow_tools import clone, command, compute, environment, planned, snakemake
+
+from regdna.targets import Targets
 
 pytestmark = pytest.mark.slow
 
@@ -230,3 +234,74 @@ def test_resume_leaves_a_living_run_alone(undisturbed, tmp_path):
     assert job.is_running()
     master.send_signal(signal.SIGINT)
     master.wait(timeout=120)
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A clone in which a study of one's own files ran, and its signal, a value for every 100 bp."""
+    folder = clone(tmp_path_factory.mktemp("own") / "regdna")
+    signal = np.random.default_rng(5).random(10_000)
+    with pyBigWig.open(str(folder / "noise.bw"), "w") as track:
+        track.addHeader([("chr22", 51_304_566)])
+        track.addEntries("chr22", 20_000_000, values=signal.tolist(), span=100, step=100)
+    (folder / "gaps.bed").write_text("chr22\t20500000\t20510000\n")
+    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
+    region = study["datasets"]["chr22"]
+    exon = region["targets"]["exon"]
+    del region["variants"]
+    region |= {
+        "windows": {"bin": 200, "stride": 100, "context": 400, "edges": "pad", "max_n_fraction": 0.5, "exclude": ["mine/gaps.bed"]},
+        "targets": {"high": {"signal": "mine/noise.bw", "threshold": 0.9, "assay": "noise"}, "exon": exon},
+        "negatives": {"per_positive": 1.5, "match": ["gc"]}, "repeats": "mine/gaps.bed", "loci": [],
+        "split": {"rule": "homology", "test": 0.2, "validation": 0.2, "block": 20_000, "gap": 400, "drop_similar": True},
+    }  # fmt: skip
+    study["datasets"] = {"region": region}
+    study["models"] = {"composition": {"architecture": "composition"}, "kmer-logistic": {"architecture": "kmer-logistic"}}
+    study["sources"] = {"mine": {"title": "Mine", "assembly": "hg19", "files": {name: {"path": name} for name in ("noise.bw", "gaps.bed")}}}
+    (folder / "tests/studies/own.yaml").write_text(yaml.safe_dump(study))
+    result = snakemake(folder, "all", study="own")
+    assert result.returncode == 0, result.stderr[-3000:]
+    return folder, signal
+
+
+@pytest.mark.xdist_group("own")
+def test_a_signal_and_matched_negatives_run_through_the_workflow(own):
+    folder, signal = own
+    folder /= "results/own/region"
+    windows = pd.read_parquet(folder / "windows.parquet")
+    labels = Targets(folder / "targets.npy", folder / "targets.tsv")[np.arange(len(windows))]
+    bins = windows["start"].to_numpy() + 100
+    at = (bins - 20_000_000) // 100
+    assert np.array_equal(labels[:, 0], (signal[at] + signal[at + 1]) / 2 >= 0.9)
+    positive = labels.any(1)
+    assert (~positive).sum() == (3 * positive.sum() + 1) // 2
+    assert not ((bins < 20_510_000) & (bins + 200 > 20_500_000)).any()
+    assert pd.read_parquet(folder / "candidates.parquet")["start"].iloc[0] == 19_999_900
+
+
+@pytest.mark.xdist_group("own")
+def test_a_split_by_homology_runs_through_the_workflow(own):
+    folder = own[0] / "results/own"
+    windows = pd.read_parquet(folder / "region/windows.parquet")
+    certificate = json.loads((folder / "region/splits.json").read_text())
+    parts = windows[windows["split"].isin(["train", "validation", "test"])]
+    assert (parts.groupby("cluster")["split"].nunique() == 1).all()
+    assert certificate["verdict"] in ("clean", "similar") and certificate["clusters"]
+    assert certificate["smallest_distance_bp"] >= 400
+    page = (folder / "report.html").read_text()
+    assert "noise.bw" in page and "gaps.bed" in page and "every 100 bp; those with a target are kept" in page
+
+
+@pytest.mark.xdist_group("own")
+def test_touching_ones_own_files_reruns_nothing_and_changing_one_does(own):
+    folder, _ = own
+    for name in ("noise.bw", "gaps.bed"):
+        os.utime(folder / name)
+    assert planned(folder, "all", study="own") == {}
+    text = (folder / "gaps.bed").read_text()
+    try:
+        (folder / "gaps.bed").write_text(text.replace("20510000", "20520000"))
+        plan = planned(folder, "windows", study="own")
+    finally:
+        (folder / "gaps.bed").write_text(text)
+    assert plan == {"fetch_source": 1, "tile_windows": 1, "measure_signals": 1, "label_windows": 1, "split_windows": 1, "windows": 1}

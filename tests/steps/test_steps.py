@@ -691,10 +691,12 @@ def test_given_targets_that_are_all_of_one_class_are_refused(tmp_path):
         label(tmp_path, **given_labels(tmp_path, truth))
 
 
-def test_given_classes_that_do_not_exclude_each_other_are_refused(tmp_path):
-    truth = np.eye(3, dtype=bool)[[0, 1, 2, 0, 1, 2]]
-    truth[4], truth[5, 0] = False, True
-    with pytest.raises(InputError, match="1 windows have no target and 1 have several"):
+@pytest.mark.parametrize(("none", "several"), [(1, 1), (2, 0), (0, 2)])
+def test_given_classes_that_do_not_exclude_each_other_are_refused(tmp_path, none, several):
+    truth = np.eye(3, dtype=bool)[np.arange(6) % 3]
+    truth[:none] = False
+    truth[none : none + several] = True
+    with pytest.raises(InputError, match=f"{none} windows have no target and {several} have several"):
         label(tmp_path, "exclusive", **given_labels(tmp_path, truth))
 
 

@@ -138,10 +138,12 @@ def made_up(seed, count=70, length=90):
 
 
 @pytest.fixture(params=range(4))
-def case(request, tmp_path):
+def case(request, tmp_path, monkeypatch):
     """A made-up dataset, from its genome (with masks) or as sequences (without); its words and the slow ones."""
     table, texts, chroms = made_up(request.param)
     block = [None, 700][request.param // 2]
+    if request.param == 3:
+        monkeypatch.setattr(words, "SHORT", 0)
     if request.param % 2:
         texts = [text.upper() for text in texts]
         return Words(Axis(table, np.stack([encode(text) for text in texts])), block), Slow(table, texts, block), table
@@ -388,11 +390,23 @@ class TestClusters:
         assert self.together([texts[0], texts[0][:21] + "N" * 79]) == [0, 1]
         assert self.together([texts[0], texts[0][:22] + "N" * 78]) == [0, 0]
 
+    def test_a_word_counts_once_in_a_tile(self):
+        draw = np.random.default_rng(0)
+        piece = toy_models.letters(draw, 30)  # 10 words
+        twice = piece + "N" + piece + "N" + toy_models.letters(draw, 38)  # and 18 of its own
+        once = piece + "N" + toy_models.letters(draw, 69)
+        assert self.together([twice, twice[::-1], once], 0.35) == [0, 1, 0]
+        assert self.together([twice, twice[::-1], once], 0.36) == [0, 1, 2]
+
+    def test_many_copies_in_one_tile_are_no_repeat(self):
+        assert listed(["ACGGTAT" * 14, "T" * 98]).informative.all()
+
     def test_a_repeat_links_nothing(self):
         draw = np.random.default_rng(0)
         repeat = toy_models.letters(draw, 45)  # 25 words, and 34 in the rest of a window
         texts = [repeat + "N" + toy_models.letters(draw, 54) for _ in range(11)]
-        assert self.together(texts[:10]) == [0] * 10
+        assert self.together(texts[:10]) == self.together(texts[:10], 0.42) == [0] * 10
+        assert self.together(texts[:10], 0.43) == list(range(10))  # 25 of all 59
         assert self.together(texts) == list(range(11))
 
     def test_families_of_many_near_copies_hang_together(self):
@@ -412,6 +426,13 @@ class TestClusters:
 
     def test_windows_of_a_block_are_together_by_their_centres(self):
         assert self.together(["N" * 100] * 4, chrom="chr1", start=[949, 950, 1000, 1950], block=1000) == [0, 1, 1, 2]
+
+    def test_tiles_are_equal_pieces_of_about_a_window(self):
+        text = toy_models.letters(np.random.default_rng(0), 251)
+        for length, words_of_tiles in [(100, [80]), (149, [129]), (151, [76, 55]), (250, [125, 105]), (251, [84, 84, 63])]:
+            starts = [*range(0, length - 100, 50), length - 100]
+            found = listed([text[at : at + 100] for at in starts], "chr1", starts)
+            assert found.every.tolist() == words_of_tiles, length
 
     def test_tiles_end_where_blocks_do(self):
         # Two windows across a border share a copy with a third; only the block in which the copy lies is linked.

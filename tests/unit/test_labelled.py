@@ -408,8 +408,8 @@ def test_each_column_of_zeros_and_ones_is_a_target():
 
 @pytest.mark.parametrize("value", ["", "2", "-1", "0.5", "yes", "nan", "promoter", "1e0"])
 def test_what_is_neither_is_refused_with_its_row(value):
-    records, labels = labels_of(["1", "0", value, value])
-    with pytest.raises(InputError, match=f"f.csv: row 4: label is '{value}'; 0 or 1 is needed"):
+    records, labels = labels_of(["1", "1", "0", value, value])
+    with pytest.raises(InputError, match=f"f.csv: row 5: label is '{value}'; 0 or 1 is needed"):
         matrix(records, labels, exclusive=False)
 
 

@@ -70,6 +70,7 @@ def test_by_regions_refuses_what_cannot_be(test, validation, unused, said):
 def test_by_regions_takes_regions_that_touch_and_names_with_colons():
     table = frame(["chr1", "chr1", "file.csv:17", "file.csv:18"], [0, 100, 0, 0])
     assert by_regions(table, ["chr1:1-100", "file.csv:17"], ["chr1:101-200"]).tolist() == ["test", "validation", "test", "train"]
+    assert by_regions(table, ["chr1:1-100", "chr1:50-200"], []).tolist() == ["test", "test", "train", "train"]
 
 
 def test_the_published_presets_are_rules_that_run():
@@ -282,6 +283,7 @@ class TestCertificate:
         windows.loc[11, ["start", "end"]] = [99, 199]
         found = certify(windows, codes, {"known": "published so"})
         assert (found["verdict"], found["known"], found["overlapping_windows"]) == ("known", "published so", 2)
+        assert certify(windows, codes, {"known": ""})["verdict"] == "leak"
         windows.loc[11, ["start", "end"]] = [500_000, 500_100]
         found = certify(windows, codes, {"known": "published so"})
         assert (found["verdict"], found["known"]) == ("clean", None)

@@ -290,8 +290,8 @@ WRONG = {
     ),
     "shares for blocks": ({"datasets.region.split.test": 0.1}, ["datasets.region.split.test", "number of blocks"]),
     "unknown preset": (
-        {"datasets.sites.split": {"preset": "publised"}},
-        ["datasets.sites.split.preset: 'publised' is not in resources/splits.yaml", "did you mean 'published'"],
+        {"datasets.sites.split": {"preset": "publish"}},
+        ["datasets.sites.split.preset: 'publish' is not in resources/splits.yaml", "did you mean 'published'"],
     ),
     "preset and rule": (
         {"datasets.sites.split": {"preset": "published", "rule": "given"}},
@@ -331,17 +331,29 @@ WRONG = {
     ),
     "signal without threshold": (
         {"datasets.region.targets.island": {"signal": "annotation/k562.bigWig"}},
-        ["datasets.region.targets.island: signal need", "'threshold' and not 'rule'"],
+        ["datasets.region.targets.island: a signal needs", "'threshold' and not 'rule'"],
     ),
     "signal with rule": (
         {"datasets.region.targets.island": {"signal": "annotation/k562.bigWig", "threshold": 1, "rule": "any_overlap"}},
-        ["datasets.region.targets.island: signal need", "'threshold' and not 'rule'"],
+        ["datasets.region.targets.island: a signal needs", "'threshold' and not 'rule'"],
     ),
     "column without values": (
         {"datasets.region.targets.island.column": 4},
         ["datasets.region.targets.island: give both 'column' and 'values'"],
     ),
     "values without column": ({"datasets.region.targets.island.values": ["PLS"]}, ["datasets.region.targets.island", "both 'column' and"]),
+    "kinds of a signal": (
+        {"datasets.region.targets.island": {"signal": "annotation/k562.bigWig", "threshold": 1, "column": 4, "values": ["a"]}},
+        ["datasets.region.targets.island: 'column' is for intervals", "take it out"],
+    ),
+    "a widened signal": (
+        {"datasets.region.targets.island": {"signal": "annotation/k562.bigWig", "threshold": 1, "upstream": 4, "downstream": 4}},
+        ["datasets.region.targets.island: 'upstream' is for intervals"],
+    ),
+    "widened summits": (
+        {"datasets.region.targets.promoter.rule": "summit_in_bin"},
+        ["datasets.region.targets.promoter: summits are not widened", "choose another rule"],
+    ),
     "column of coordinates": (
         {"datasets.region.targets.island.column": 3, "datasets.region.targets.island.values": ["5"]},
         ["datasets.region.targets.island.column: 3"],

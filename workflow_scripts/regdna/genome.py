@@ -239,19 +239,24 @@ class Genome:
             pad: whether bases beyond what is held are N.
 
         Raises:
+            KeyError: a chromosome that is not held.
             IndexError: a window reaches beyond what is held, and ``pad`` is False.
         """
-        out = np.empty((len(start), length), np.uint8)
-        view = np.lib.stride_tricks.sliding_window_view(self.codes, length)
-        for name in pd.unique(np.asarray(chrom)):
-            rows = np.flatnonzero(np.asarray(chrom) == name)
-            first, last = self.bounds(name)
-            starts = np.asarray(start)[rows]
-            outside = (starts < first) | (starts + length > last)
-            if outside.any():
-                if not pad:
-                    raise IndexError(f"{name}: a window lies outside {first}-{last}")
-                out[rows[outside]] = [self.fetch(name, at, at + length) for at in starts[outside].tolist()]
-                rows, starts = rows[~outside], starts[~outside]
-            out[rows] = view[starts - first + int(self.index.loc[name].offset)]
+        code, names = pd.factorize(np.asarray(chrom))
+        at = self.index.index.get_indexer(names)
+        if (at < 0).any():
+            raise KeyError(names[at.argmin()])
+        first, held, offset = (self.index[column].to_numpy()[at] for column in ("start", "length", "offset"))
+        start, last = np.asarray(start, np.int64), first + held
+        outside = (start < first[code]) | (start + length > last[code])
+        if outside.any() and not pad:
+            chosen = code[outside.argmax()]
+            raise IndexError(f"{names[chosen]}: a window lies outside {first[chosen]}-{last[chosen]}")
+        if outside.all():
+            out = np.empty((len(start), length), np.uint8)
+        else:  # one look-up for all: the sequence is copied once
+            place = start + (offset - first)[code]
+            out = np.lib.stride_tricks.sliding_window_view(self.codes.view(np.ndarray), length)[np.where(outside, 0, place)]
+        for row in np.flatnonzero(outside):
+            out[row] = self.fetch(names[code[row]], int(start[row]), int(start[row]) + length)
         return out

@@ -1,7 +1,8 @@
 """Signals: the mean of a bigWig over many bins at once.
 
 The format is that of Kent et al. 2010 (Bioinformatics 26:2204): a tree of chromosomes, a tree of blocks, and blocks of up to some
-thousand values that are compressed one by one. Each block that touches a bin is unpacked once, however many bins it touches.
+thousand values that are compressed one by one. Each block that touches a bin is unpacked once, however many bins it touches. The libraries
+that read bigWig ask bin by bin: tests/benchmarks/bench_bigwig.py says what that costs.
 """
 
 import struct
@@ -92,7 +93,7 @@ def check_assembly(path: Path, lengths: dict[str, int]) -> None:
 def _read(path: Path) -> BigWig:
     """A bigWig file with both its trees; memory-mapped."""
     try:
-        data = np.memmap(path, np.uint8, "r")
+        data = np.memmap(path, np.uint8, "r").view(np.ndarray)
         magic, chroms_at, index_at, unpacked_size = HEADER.unpack_from(data)
         if magic != MAGIC:
             raise ValueError("another magic number")

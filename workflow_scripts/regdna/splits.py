@@ -77,7 +77,7 @@ def by_blocks(windows: pd.DataFrame, block: int, test: int, validation: int, see
     chrom, _ = pd.factorize(windows["chrom"])
     middle = ((windows["start"] + windows["end"]) // 2).to_numpy()
     number = middle // block
-    name, blocks = pd.factorize(chrom * (np.ptp(number) + 1) + number - number.min())
+    name, blocks = pd.factorize(chrom * (np.ptp(number) + 1) + number)
     if len(blocks) <= test + validation:
         raise InputError(
             f"split: {len(blocks)} blocks of {block:,} bp hold windows, {test} + {validation} are set aside; none is left to train"
@@ -267,13 +267,13 @@ def certificate(
         if identical or reverse:
             such = "; ".join(" = ".join(pair) for pair in examples + reverse_examples)
             log.warning("split: %d windows of %s are training sequences, %d their reverse complements: %s", identical, part, reverse, such)
-        share = np.nan_to_num(shares[part])
+        share = shares[part]  # NaN, of a window without words, reaches no threshold
         parts[part] = {
             "identical": identical,
             "reverse_complement": reverse,
             "similar": int((share >= SIMILAR).sum()),
             "similar_by_share": {f"{tenth / 10}": int((share >= tenth / 10).sum()) for tenth in range(1, 11)},
-            "without_words": int(np.isnan(shares[part]).sum()),
+            "without_words": int(np.isnan(share).sum()),
             "examples": {"identical": examples, "reverse_complement": reverse_examples},
         }
     apart, overlaps = _separation(windows, places)

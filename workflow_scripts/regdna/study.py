@@ -223,7 +223,12 @@ def _check_targets(targets: dict, key: str) -> None:
             raise InputError(f"{key}.{target}: give either 'intervals' or 'signal'")
         needed, other = ("rule", "threshold") if "intervals" in one else ("threshold", "rule")
         if needed not in one or other in one:
-            raise InputError(f"{key}.{target}: {'intervals' if needed == 'rule' else 'signal'} need {needed!r} and not {other!r}")
+            raise InputError(f"{key}.{target}: {'intervals need' if needed == 'rule' else 'a signal needs'} {needed!r} and not {other!r}")
+        idle = [name for name in ("column", "upstream", "downstream") if name in one and "signal" in one]
+        if idle:
+            raise InputError(f"{key}.{target}: {idle[0]!r} is for intervals and does nothing to a signal; take it out")
+        if "upstream" in one and one.get("rule") == "summit_in_bin":
+            raise InputError(f"{key}.{target}: summits are not widened; take out 'upstream' and 'downstream', or choose another rule")
         if ("upstream" in one) != ("downstream" in one):
             raise InputError(f"{key}.{target}: give both 'upstream' and 'downstream', or neither")
         if "upstream" in one and one["upstream"] + one["downstream"] == 0:

@@ -14,7 +14,6 @@ from regdna.step import progress
 
 PIECE = 1 << 16  # rows that are unpacked at once
 
-NOWHERE = np.iinfo(np.int64).min
 CROWD = 8  # bins that are looked through one by one
 
 
@@ -44,16 +43,17 @@ class Bins:
     def __len__(self) -> int:
         return len(self.start)
 
-    def mark(self, chrom: pd.Series, lowest: np.ndarray, highest: np.ndarray, marks: np.ndarray, bit: np.uint8) -> None:
-        """Set ``bit`` of ``marks`` (one byte for each bin, in sorted order) of the bins that start at ``lowest`` to ``highest``.
+    def mark(self, chrom: pd.Series, first: np.ndarray, last: np.ndarray, least: int, marks: np.ndarray, bit: np.uint8) -> None:
+        """Set ``bit`` of the bins that share at least ``least`` bp with one single interval [first, last).
 
         Args:
             chrom: (m,) names; where no bin lies on one, nothing is set.
-            lowest, highest: int64 (m,); pairs with the higher first set nothing.
+            first, last: int64 (m,).
+            marks: uint8 (n,), one for each bin in sorted order; changed.
         """
         names = chrom.array if isinstance(chrom.dtype, pd.CategoricalDtype) else pd.Categorical(chrom)
         known = np.array([self._code.get(name, -1) for name in names.categories] + [-1], np.int64)
-        _mark(names.codes.astype(np.int64), known, lowest, highest, *self._index, marks, bit)
+        _mark(names.codes.astype(np.int32), known, first, last, least, self.width, *self._index, marks, bit)
 
     def chromosomes(self) -> Iterator[tuple[str, slice]]:
         """Each chromosome's name, and where its bins lie in sorted order."""
@@ -107,18 +107,13 @@ def _any_overlap(bins: Bins, table: pd.DataFrame, marks: np.ndarray, bit: np.uin
 
 
 def _overlap(bins: Bins, table: pd.DataFrame, marks: np.ndarray, bit: np.uint8, least: int) -> None:
-    """Mark the bins that share at least ``least`` bp with one single interval [s, e).
-
-    The bin [b, b + width) does so where s + least - width <= b <= e - least and the interval is as long as that.
-    """
-    start, end = table["start"].to_numpy(), table["end"].to_numpy()
-    bins.mark(table["chrom"], start + (least - bins.width), np.where(end - start >= least, end - least, NOWHERE), marks, bit)
+    """Mark the bins that share at least ``least`` bp with one single interval."""
+    bins.mark(table["chrom"], table["start"].to_numpy(), table["end"].to_numpy(), least, marks, bit)
 
 
 def _summit_in_bin(bins: Bins, table: pd.DataFrame, marks: np.ndarray, bit: np.uint8) -> None:
     """The summit of an interval is a base of the bin."""
-    summit = table["summit"].to_numpy(copy=True)
-    bins.mark(table["chrom"], summit - bins.width + 1, summit, marks, bit)
+    bins.mark(table["chrom"], table["summit"].to_numpy(), (table["summit"] + 1).to_numpy(), 1, marks, bit)
 
 
 def _union_half_covered(bins: Bins, table: pd.DataFrame, marks: np.ndarray, bit: np.uint8) -> None:
@@ -161,38 +156,48 @@ def _index(start: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 @numba.njit(cache=True, nogil=True)
-def _mark(code, known, lowest, highest, start, bounds, step, shift, lookup_at, lookup, marks, bit):
-    """As ``Bins.mark``; ``known`` turns the codes of the names into the numbers of the bins' chromosomes."""
+def _mark(code, known, first, last, least, width, start, bounds, step, shift, lookup_at, lookup, marks, bit):
+    """As ``Bins.mark``; ``known`` turns the codes of the names into the numbers of the bins' chromosomes.
+
+    The bin [b, b + width) shares that much with [s, e) where s + least - width <= b <= e - least and e - s >= least.
+    """
+    seen, begin, end, grid, power, table, lowest, highest = -2, 0, 0, 0, 0, 0, 0, -1
     for one in range(len(code)):
-        chrom, low, high = known[code[one]], lowest[one], highest[one]
-        if chrom < 0:
+        if code[one] != seen:  # rarely: most tables are sorted
+            seen = code[one]
+            chrom = known[seen]
+            lowest, highest = 0, -1
+            if chrom >= 0:
+                begin, end = bounds[chrom], bounds[chrom + 1]
+                grid, power, table = step[chrom], shift[chrom], lookup_at[chrom]
+                lowest, highest = np.int64(start[begin]), np.int64(start[end - 1])
+        low, high = max(first[one] + least - width, lowest), min(last[one] - least, highest)
+        if low > high or last[one] - first[one] < least:
             continue
-        begin, end = bounds[chrom], bounds[chrom + 1]
-        origin = start[begin]
-        low, high = max(low, origin), min(high, start[end - 1])
-        if low > high:
-            continue
-        if step[chrom]:
-            for at in range(begin + (low - origin + step[chrom] - 1) // step[chrom], begin + (high - origin) // step[chrom] + 1):
-                marks[at] |= bit
-            continue
-        near, far = lookup_at[chrom] + ((low - origin) >> shift[chrom]), lookup_at[chrom] + ((high - origin) >> shift[chrom])
-        # The first bin to mark lies within [first, most], the one past the last within [least, stop].
-        first, most, least, stop = np.int64(lookup[near]), np.int64(lookup[near + 1]), np.int64(lookup[far]), np.int64(lookup[far + 1])
-        while most - first > CROWD:
-            middle = (first + most) >> 1
-            if start[middle] < low:
-                first = middle + 1
-            else:
-                most = middle
-        while stop - least > CROWD:
-            middle = (least + stop) >> 1
-            if start[middle] <= high:
-                least = middle + 1
-            else:
-                stop = middle
-        for at in range(first, stop):
-            marks[at] |= bit if low <= start[at] <= high else np.uint8(0)
+        if grid:
+            at, stop = begin + (low - lowest + grid - 1) // grid, begin + (high - lowest) // grid + 1
+        else:
+            near, far = table + ((low - lowest) >> power), table + ((high - lowest) >> power)
+            # The first bin to mark lies within [at, most], the one past the last within [fewest, stop].
+            at, most, fewest, stop = np.int64(lookup[near]), np.int64(lookup[near + 1]), np.int64(lookup[far]), np.int64(lookup[far + 1])
+            while most - at > CROWD:
+                middle = (at + most) >> 1
+                if start[middle] < low:
+                    at = middle + 1
+                else:
+                    most = middle
+            while stop - fewest > CROWD:
+                middle = (fewest + stop) >> 1
+                if start[middle] <= high:
+                    fewest = middle + 1
+                else:
+                    stop = middle
+        # Few bins lie in an interval: four without a branch that cannot be foretold, the rest if there are more.
+        for ahead in range(4):
+            place = min(at + ahead, end - 1)
+            marks[place] |= bit if low <= start[place] <= high else np.uint8(0)
+        for place in range(at + 4, stop):
+            marks[place] |= bit if low <= start[place] <= high else np.uint8(0)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -14,6 +14,7 @@ from regdna.homology.axis import CHUNK, Axis
 K = 21
 WORD_BITS = 2 * K
 MOST_WORDS = 1 << 26  # held in memory, at 20 to 24 bytes each
+SHORT = 2**32 - 1  # places from which an axis needs 8 bytes a place
 # ASSUME: a 21-mer found in more than 10 pieces of sequence is a repeat and says nothing of common descent.
 FREQUENT = 10
 # ASSUME: a sequence most of whose 21-mers are found in more than 10 pieces is one of many near-copies and judged by all its words.
@@ -72,7 +73,7 @@ class Words:
 
     def _sample(self, axis: Axis, most: int) -> None:
         """List the words, halving the share that is kept whenever they are too many."""
-        dtype = np.uint32 if axis.size < 2**32 - 1 else np.int64
+        dtype = np.uint32 if axis.size < SHORT else np.int64
         held = (np.empty(min(most, axis.size), np.uint64), np.empty(min(most, axis.size), dtype))
         piece = (np.empty(CHUNK, np.uint64), np.empty(CHUNK, dtype))
         filled = 0

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import lzma
 import shutil
 import tarfile
 import zlib
@@ -65,7 +64,7 @@ def take(origin: Path, expected: dict, destination: Path) -> None:
         InputError: it is absent or differs from its entry.
     """
     if not origin.is_file():
-        raise InputError(f"{origin}: not found; restore it with `git checkout {origin}`")
+        raise InputError(f"{origin}: not found; restore it with `git checkout {origin}`, or mend its 'path' if it is your own")
     with atomic(destination) as temporary:
         shutil.copyfile(origin, temporary)
         verify(temporary, expected, str(origin))
@@ -91,9 +90,7 @@ def extract(archive: Path, member: str, expected: dict, destination: Path) -> No
                     _write(opened.extractfile(one), one.size, temporary, f"unpacking {destination.name}")
                     verify(temporary, expected, f"{member} in {archive}", gzipped=destination.name.endswith(".gz"))
                 return
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk, not the archive
+    except tarfile.TarError as error:
         raise InputError(f"{archive}: cut short or no tar archive ({error}); fetch it again") from None
     raise InputError(
         f"{archive}: holds no {member}; mend its 'member' in resources/sources.yaml, or fetch the archive again if it is cut short"

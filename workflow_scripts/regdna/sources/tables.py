@@ -64,7 +64,7 @@ def _delimited(path: Path, names: list[str]) -> Iterator[tuple[int, list[str]]]:
             lines = csv.reader(text, delimiter=SEPARATORS[kind(path)], strict=True)
             header = [name.strip() for name in next(lines, [])]
             places = _places(path, header, names)
-            begin = lines.line_num + 1
+            begin = 2
             for cells in lines:
                 if "".join(cells).strip():
                     if len(cells) != len(header):
