@@ -5,6 +5,7 @@ rule tile_windows:
     """The dataset's windows in their final order, and what is known of each; not yet split."""
     input:
         unpack(material),
+        assemblies="resources/assemblies.tsv",
     output:
         candidates="results/{study}/{dataset}/candidates.parquet",
     log:
@@ -20,6 +21,7 @@ rule tile_windows:
         code=code("tile.py"),
         windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows", default=None),
         block=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/block"),
+        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
     script:
         "../workflow_scripts/tile.py"
 

@@ -115,10 +115,18 @@ def certificate(dataset: str) -> dict:
         "overlapping_windows": 0,
         "shared_with_training": {"test": share, "validation": share},
         "similar_means": "made up",
-        "informative_words": {"k": 21, "sampled_one_in": 4 if dataset == "large" else 1, "frequent_more_than": 10, "median_per_window": 80.0},
+        "informative_words": {
+            "k": 21,
+            "sampled_one_in": 4 if dataset == "large" else 1,
+            "frequent_more_than": 10,
+            "median_per_window": 80.0,
+        },
         "clusters": None if dataset == "large" else {"count": 7, "largest": 3, "curve": {}, "warning": "one is a giant"},
-        "negatives": {"gc": {"mean_positive": 0.51, "mean_negative": 0.5, "mean_candidates": 0.4, "difference": 0.01,
-                             "difference_before": 1.2}} if dataset == "small" else {},
+        "negatives": {
+            "gc": {"mean_positive": 0.51, "mean_negative": 0.5, "mean_candidates": 0.4, "difference": 0.01, "difference_before": 1.2}
+        }
+        if dataset == "small"
+        else {},
         "verdict": "similar" if dataset == "large" else "known",
         "known": None if dataset == "large" else "published with parts that touch",
         "digest": f"digest-{dataset}",

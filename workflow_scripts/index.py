@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from regdna.genome import index_fasta
-from regdna.manifest import read_table
+from regdna.genome import index_fasta, read_lengths
 from regdna.step import run
 from regdna.store import atomic
 
@@ -18,8 +17,7 @@ def main(fasta: list[Path], assemblies: Path, genome: Path, index: Path, mask: P
         mask: .npy of bits, 1 where a base is in lower case.
         assembly: whose chromosomes are kept.
     """
-    table = read_table(assemblies, {"assembly": str, "chrom": str, "length": int})
-    lengths = dict(table[table["assembly"] == assembly][["chrom", "length"]].itertuples(index=False))
+    lengths = read_lengths(assemblies, assembly)
     with atomic(genome) as codes, atomic(mask) as bits, atomic(index) as rows:
         index_fasta(fasta, assembly, lengths, codes, bits).to_csv(rows, sep="\t", index=False)
 

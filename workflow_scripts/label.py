@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from regdna import negatives as matching
-from regdna.manifest import read_table
+from regdna.genome import read_lengths
 from regdna.sources.annotation import check_assembly, read_intervals
 from regdna.step import InputError, run
 from regdna.store import atomic
@@ -56,8 +56,7 @@ def main(
     if definitions:
         flank = (windows["context"] - windows["bin"]) // 2
         bins = Bins(frame["chrom"], frame["start"].to_numpy() + flank, windows["bin"])
-        lengths = read_table(assemblies, {"assembly": str, "chrom": str, "length": int}).query("assembly == @assembly")
-        lengths = dict(lengths[["chrom", "length"]].itertuples(index=False))
+        lengths = read_lengths(assemblies, assembly)
         packed = by_definition(bins, definitions, intervals or [], signals, lengths, assembly, threads)
         rows = pd.DataFrame([explain(name, one) for name, one in definitions.items()])
     else:
@@ -85,7 +84,9 @@ def by_definition(
     if not measured:
         return packed
     high = np.load(signals) >= np.array(measured, np.float32)
-    order = np.argsort([*np.flatnonzero([name in named for name in definitions]), *np.flatnonzero([name not in named for name in definitions])])
+    order = np.argsort(
+        [*np.flatnonzero([name in named for name in definitions]), *np.flatnonzero([name not in named for name in definitions])]
+    )
     return join_columns(packed, len(named), high, order)
 
 
@@ -98,7 +99,12 @@ def read(path: Path, target: dict, lengths: dict[str, int], assembly: str) -> pd
 
 def explain(name: str, target: dict) -> dict:
     """A target's row in the table of targets."""
-    return {"cell_type": target["cell_type"], "assay": target["assay"], "target": name, "source": target.get("intervals") or target["signal"]}
+    return {
+        "cell_type": target["cell_type"],
+        "assay": target["assay"],
+        "target": name,
+        "source": target.get("intervals") or target["signal"],
+    }
 
 
 def choose(frame: pd.DataFrame, positive: np.ndarray, wanted: dict) -> tuple[np.ndarray, dict]:
@@ -126,7 +132,9 @@ def check(packed: np.ndarray, names: list[str], kind: str, strict: bool) -> list
     positives = count(packed, len(names))
     one_class = [(name, found) for name, found in zip(names, positives, strict=True) if found in (0, len(packed))]
     if one_class and (strict or len(one_class) == len(names)):
-        raise InputError(f"target {one_class[0][0]}: {one_class[0][1]} of {len(packed)} windows are positive; choose another rule or target")
+        raise InputError(
+            f"target {one_class[0][0]}: {one_class[0][1]} of {len(packed)} windows are positive; choose another rule or target"
+        )
     for name, found in one_class:
         log.warning("target %s: %d of %d windows are positive; its metrics will be undefined", name, found, len(packed))
     return positives.tolist()

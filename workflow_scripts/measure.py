@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from regdna.manifest import read_table
+from regdna.genome import read_lengths
 from regdna.signals import check_assembly, mean_per_bin
 from regdna.step import progress, run
 from regdna.store import atomic
@@ -22,8 +22,7 @@ def main(candidates: Path, files: list[Path], assemblies: Path, signals: Path, w
         assembly: which the files must be of.
     """
     frame = pd.read_parquet(candidates, columns=["chrom", "start", "end"])
-    table = read_table(assemblies, {"assembly": str, "chrom": str, "length": int}).query("assembly == @assembly")
-    lengths = dict(table[["chrom", "length"]].itertuples(index=False))
+    lengths = read_lengths(assemblies, assembly)
     start = frame["start"].to_numpy() + (windows["context"] - windows["bin"]) // 2
     means, tell = np.empty((len(frame), len(files)), np.float32), progress(len(files), "signals", "files")
     for at, path in enumerate(files):

@@ -3,11 +3,10 @@
 import logging
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from regdna.genome import Genome
-from regdna.sources.annotation import read_intervals
+from regdna.genome import Genome, read_lengths
+from regdna.sources.annotation import check_assembly, read_intervals
 from regdna.step import InputError, run
 from regdna.store import atomic
 from regdna.windows import Sequences, centred, count_bases, count_covered, describe, tile
@@ -26,6 +25,8 @@ def main(
     exclude: list[Path] | None = None,
     tss: Path | None = None,
     repeats: Path | None = None,
+    assemblies: Path | None = None,
+    assembly: str = "",
 ) -> None:
     """Write chrom, start, end and what is known of each window to ``candidates``.
 
@@ -39,16 +40,23 @@ def main(
         exclude: intervals; windows whose bin shares a base with one are left out.
         tss: transcription start sites.
         repeats: intervals of repeats; else what the genome has in lower case.
+        assemblies: table of assembly, chrom, length, to check that all intervals are of ``assembly``.
     """
+
+    def intervals(path: Path) -> pd.DataFrame:
+        found = read_intervals(path)
+        check_assembly(found, read_lengths(assemblies, assembly), path, assembly)
+        return found
+
     if records:
         table = pd.read_parquet(records)
         counts, masked = count_bases(Sequences(table, sequences)), None
     else:
         held = Genome(*genome)
-        table = bins(held, windows, centres)
+        table = bins(held, windows, intervals(centres) if centres else None)
         flank = (windows["context"] - windows["bin"]) // 2
         for path in exclude or []:
-            out = count_covered(table, read_intervals(path), flank) > 0
+            out = count_covered(table, intervals(path), flank) > 0
             log.info("%s: %d windows left out", path, out.sum())
             table = table[~out].reset_index(drop=True)
         refuse_empty(table)
@@ -58,9 +66,9 @@ def main(
         table, counts = table[keep].reset_index(drop=True), counts[keep].reset_index(drop=True)
         masked = held if held.mask is not None else None
     refuse_empty(table)
-    covered = count_covered(table, read_intervals(repeats) if repeats else masked)
+    covered = count_covered(table, intervals(repeats) if repeats else masked)
     with atomic(candidates) as temporary:
-        describe(table, counts, covered, read_intervals(tss) if tss else None, block).to_parquet(temporary, index=False)
+        describe(table, counts, covered, intervals(tss) if tss else None, block).to_parquet(temporary, index=False)
 
 
 def refuse_empty(table: pd.DataFrame) -> None:
@@ -69,11 +77,11 @@ def refuse_empty(table: pd.DataFrame) -> None:
         raise InputError("no window is left; widen the regions, exclude less or raise windows.max_n_fraction")
 
 
-def bins(genome: Genome, windows: dict, centres: Path | None) -> pd.DataFrame:
+def bins(genome: Genome, windows: dict, centres: pd.DataFrame | None) -> pd.DataFrame:
     """Every window of ``context`` bp around a bin: along what the genome holds, or on the middle of each of ``centres``."""
     pad = windows["edges"] == "pad"
-    if centres:
-        return centred(read_intervals(centres), genome, windows["bin"], windows["context"], pad)
+    if centres is not None:
+        return centred(centres, genome, windows["bin"], windows["context"], pad)
     flank = (windows["context"] - windows["bin"]) // 2 if pad else 0
     parts = []
     for chrom in genome.index.index:

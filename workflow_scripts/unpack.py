@@ -56,9 +56,7 @@ def by_rows(
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, pd.DataFrame]:
     """Records, codes, labels as bool (n, T), and the table of targets of everything but the DeepSEA bundle."""
     length, held = reading["length"] or None, Genome(*genome) if genome else None
-    parts = [
-        labelled.read(path, entry, reading["columns"], held, length) for path, entry in zip(files, reading["files"], strict=True)
-    ]
+    parts = [labelled.read(path, entry, reading["columns"], held, length) for path, entry in zip(files, reading["files"], strict=True)]
     records, codes, texts = labelled.join(parts, length)
     truth, found = labelled.matrix(records, texts, kind == "exclusive")
     if not found:

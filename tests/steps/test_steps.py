@@ -394,6 +394,14 @@ def patchy(tmp_path_factory):
     return files, texts
 
 
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """What a step needs to check an assembly: chromosomes of 5,000 bp."""
+    path = tmp_path_factory.mktemp("assemblies") / "assemblies.tsv"
+    path.write_text("assembly\tchrom\tlength\n" + "".join(f"hg38\tchr{i}\t5000\n" for i in (1, 2, 3)))
+    return {"assemblies": path, "assembly": "hg38"}
+
+
 def bed(path, draw, chroms=("chr1", "chr2", "chr3"), count=12, longest=60, columns=3):
     """A BED file of random intervals, and the places that they cover."""
     chrom, start = draw.choice(chroms, count), draw.integers(0, 850, count)
@@ -461,37 +469,41 @@ def test_windows_along_a_genome_equal_a_slow_listing(patchy, tmp_path, edges, ch
     assert_tiles(tmp_path / "c.parquet", slow_tiles(texts, windows, 100))
 
 
-def test_what_is_excluded_is_left_out_where_it_touches_the_bin(patchy, tmp_path):
+def test_what_is_excluded_is_left_out_where_it_touches_the_bin(patchy, known, tmp_path):
     files, texts = patchy
     draw = np.random.default_rng(4)
     windows = WINDOW | {"stride": 5, "max_n_fraction": 0.5}
     excluded = [bed(tmp_path / f"{name}.bed", draw) for name in ("gaps", "blacklist")]
-    step("tile").main(tmp_path / "c.parquet", 100, windows, genome=files, exclude=[tmp_path / "gaps.bed", tmp_path / "blacklist.bed"])
+    step("tile").main(
+        tmp_path / "c.parquet", 100, windows, genome=files, exclude=[tmp_path / "gaps.bed", tmp_path / "blacklist.bed"], **known
+    )
     expected = slow_tiles(texts, windows, 100, excluded=excluded)
     assert len(expected) < len(slow_tiles(texts, windows, 100))
     assert_tiles(tmp_path / "c.parquet", expected)
 
 
 @pytest.mark.parametrize("edges", ["drop", "pad"])
-def test_windows_on_the_middle_of_intervals_equal_a_slow_listing(patchy, tmp_path, edges):
+def test_windows_on_the_middle_of_intervals_equal_a_slow_listing(patchy, known, tmp_path, edges):
     files, texts = patchy
     windows = WINDOW | {"edges": edges, "max_n_fraction": 0.9}
     rows = [("chr1", start, start + 1) for start in (0, 9, 10, 11, 30, 29, 880, 889, 890, 891, 450)]
     rows += [("chr2", 300, 340), ("chr2", 310, 330), ("chr2", 500, 533), ("chr2", 10, 20), ("chr3", 5, 9), ("chr1", 445, 456)]
     (tmp_path / "centres.bed").write_text("".join(f"{chrom}\t{start}\t{end}\n" for chrom, start, end in rows))
     middles = {name: [(start + end) // 2 for chrom, start, end in rows if chrom == name] for name in texts}
-    step("tile").main(tmp_path / "c.parquet", 100, windows, genome=files, centres=tmp_path / "centres.bed")
+    step("tile").main(tmp_path / "c.parquet", 100, windows, genome=files, centres=tmp_path / "centres.bed", **known)
     assert_tiles(tmp_path / "c.parquet", slow_tiles(texts, windows, 100, middles))
 
 
-def test_repeats_come_from_lower_case_or_from_a_table_and_distances_from_sites(patchy, tmp_path):
+def test_repeats_come_from_lower_case_or_from_a_table_and_distances_from_sites(patchy, known, tmp_path):
     files, texts = patchy
     draw = np.random.default_rng(6)
     windows = WINDOW | {"edges": "pad", "stride": 3, "max_n_fraction": 0.9}
     repeats = bed(tmp_path / "repeats.bed", draw, count=30)
     sites = {"chr1": [100, 420], "chr2": [7, 701]}
     (tmp_path / "tss.bed").write_text("".join(f"{chrom}\t{at}\t{at + 1}\tg\t0\t+\n" for chrom, some in sites.items() for at in some))
-    step("tile").main(tmp_path / "c.parquet", 70, windows, genome=files, repeats=tmp_path / "repeats.bed", tss=tmp_path / "tss.bed")
+    step("tile").main(
+        tmp_path / "c.parquet", 70, windows, genome=files, repeats=tmp_path / "repeats.bed", tss=tmp_path / "tss.bed", **known
+    )
     assert_tiles(tmp_path / "c.parquet", slow_tiles(texts, windows, 70, repeats=repeats, tss=sites))
     genes = "".join(
         f'{chrom}\tHAVANA\ttranscript\t{at + 1}\t{at + 50}\t.\t+\t.\tgene_type "protein_coding";\n'
@@ -502,7 +514,7 @@ def test_repeats_come_from_lower_case_or_from_a_table_and_distances_from_sites(p
     (tmp_path / "rmsk.txt").write_text(
         "".join(f"1\t2\t3\t4\t5\t{chrom}\t{at}\t{at + 1}\t-9\t+\tL1\n" for chrom, some in repeats.items() for at in sorted(some))
     )
-    step("tile").main(tmp_path / "d.parquet", 70, windows, genome=files, repeats=tmp_path / "rmsk.txt", tss=tmp_path / "genes.gtf")
+    step("tile").main(tmp_path / "d.parquet", 70, windows, genome=files, repeats=tmp_path / "rmsk.txt", tss=tmp_path / "genes.gtf", **known)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "d.parquet"), pd.read_parquet(tmp_path / "c.parquet"))
 
 
@@ -513,16 +525,25 @@ def test_a_genome_without_lower_case_has_no_known_repeats(genome, tmp_path):
     assert found[["repeat_fraction", "tss_distance"]].isna().all(axis=None)
 
 
-def test_a_genome_of_which_nothing_is_left_is_refused(genome, tmp_path):
+def test_a_genome_of_which_nothing_is_left_is_refused(genome, known, tmp_path):
     (tmp_path / "all.bed").write_text("chr1\t0\t5000\n")
     (tmp_path / "none.bed").write_text("chr2\t0\t5000\n")
     for more in ({"exclude": [tmp_path / "all.bed"]}, {"centres": tmp_path / "none.bed"}):
         with pytest.raises(InputError, match="no window is left; .*exclude less"):
-            step("tile").main(tmp_path / "c.parquet", 100, WINDOW, genome=genome, **more)
+            step("tile").main(tmp_path / "c.parquet", 100, WINDOW, genome=genome, **more, **known)
     files = toy_models.genome_files(tmp_path, {"chr1": "N" * 200})
     with pytest.raises(InputError, match="no window is left; .*max_n_fraction"):
         step("tile").main(tmp_path / "c.parquet", 100, WINDOW, genome=files)
     assert not (tmp_path / "c.parquet").exists()
+
+
+@pytest.mark.parametrize("use", ["exclude", "centres", "repeats", "tss"])
+def test_intervals_of_another_assembly_make_no_windows(genome, known, tmp_path, use):
+    path = tmp_path / "far.bed"
+    for text, said in (("chr1\t10\t5001\n", "ends at chr1:5,001, but hg38 has 5,000"), ("1\t10\t20\n", "names must look like chr1, not 1")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=said):
+            step("tile").main(tmp_path / "c.parquet", 100, WINDOW, genome=genome, **{use: [path] if use == "exclude" else path}, **known)
 
 
 TARGET = {"cell_type": "", "assay": ""}
@@ -731,6 +752,10 @@ def test_matched_negatives_are_kept_beside_every_positive_window(bins, tmp_path)
     balance = kept.attrs["negatives"]["gc"]
     assert abs(balance["difference"]) <= 0.1 < abs(balance["difference_before"])
     assert balance["mean_negative"] == pytest.approx(kept.loc[~labels, "gc"].mean())
+    # The certificate of the split says it.
+    np.save(tmp_path / "sequences.npy", np.random.default_rng(1).integers(0, 4, (len(kept), 60)).astype(np.uint8))
+    rule = {"rule": "chromosomes", "test": ["chr2:1-1,200"], "validation": ["chr2:1,201-3,000"], "gap": 60}
+    assert split(tmp_path, rule)[1]["negatives"] == kept.attrs["negatives"]
 
 
 def test_all_windows_are_kept_where_no_negatives_are_asked_for(bins, tmp_path):

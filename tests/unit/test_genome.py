@@ -40,7 +40,9 @@ def test_index_fasta_reads_lines_case_and_left_out_records(tmp_path, suffix, lin
 def test_pieces_of_any_size_give_the_same_genome(tmp_path, monkeypatch, chunk):
     draw = np.random.default_rng(chunk)
     bodies = ["".join(draw.choice(list("ACGTNacgtn"), length)) for length in (61, 8, 130)]
-    text = "".join(f">chr{i} title\n" + "\n".join(body[at : at + 13] for at in range(0, len(body), 13)) + "\n" for i, body in enumerate(bodies))
+    text = "".join(
+        f">chr{i} title\n" + "\n".join(body[at : at + 13] for at in range(0, len(body), 13)) + "\n" for i, body in enumerate(bodies)
+    )
     (tmp_path / "a.fa").write_text(text)
     monkeypatch.setattr("regdna.genome.CHUNK", chunk)
     names = {f"chr{i}": len(body) for i, body in enumerate(bodies)}

@@ -1,4 +1,5 @@
 import struct
+import zlib
 
 import numpy as np
 import pybigtools
@@ -120,6 +121,47 @@ def test_a_file_of_another_writer_is_read(tmp_path):
     pybigtools.open(str(path), "w").write({"chr1": 60_000, "chr2": 60_000}, rows)
     chrom, start = draw.choice(["chr1", "chr2"], 400), draw.integers(0, 60_000, 400)
     np.testing.assert_allclose(mean_per_bin(path, chrom, start, 300), slow_mean(path, chrom, start, 300), rtol=1e-5, atol=1e-6)
+
+
+def with_blocks(data, change, packed=True):
+    """A bigWig whose tree of blocks is one leaf, with every block changed, and moved to the end."""
+    out = bytearray(data)
+    leaf = struct.unpack_from("<Q", data, 24)[0] + 48
+    assert data[leaf] == 1
+    for item in range(struct.unpack_from("<H", data, leaf + 2)[0]):
+        where = leaf + 4 + 32 * item + 16
+        at, size = struct.unpack_from("<QQ", data, where)
+        block = change(zlib.decompress(data[at : at + size]))
+        block = zlib.compress(block) if packed else block
+        struct.pack_into("<QQ", out, where, len(out), len(block))
+        out += block
+    if not packed:
+        struct.pack_into("<I", out, 52, 0)
+    return bytes(out)
+
+
+def test_blocks_that_are_not_packed_are_read(signal):
+    chrom, start = ["chr1"] * 300, np.arange(300) * 200
+    expected = mean_per_bin(signal, chrom, start, 200)
+    signal.write_bytes(with_blocks(signal.read_bytes(), lambda block: block, packed=False))
+    assert np.array_equal(mean_per_bin(signal, chrom, start, 200), expected) and expected.any()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda block: struct.pack("<I", 7) + block[4:],  # of another chromosome
+        lambda block: block[:20] + bytes([4]) + block[21:],  # of an unknown kind
+        lambda block: block[:-12],  # fewer values than it says
+        lambda block: block[:-1],
+        lambda block: block[:20],
+        lambda block: b"",
+    ],
+)
+def test_a_broken_block_is_one_line(signal, change):
+    signal.write_bytes(with_blocks(signal.read_bytes(), change))
+    with pytest.raises(InputError, match="cut short or no bigWig file; fetch it again"):
+        mean_per_bin(signal, ["chr1"] * 300, np.arange(300) * 200, 200)
 
 
 def test_a_value_that_is_no_number_counts_nothing(tmp_path):

@@ -65,6 +65,7 @@ def layouts(draw, width):
     yield "holes", chrom, draw.integers(0, 3000 // width + 1, 300) * width
     yield "anywhere", chrom, draw.integers(0, 3000, 300)
     yield "crowded", chrom, np.where(draw.random(300) < 0.9, draw.integers(1000, 1040, 300), draw.integers(0, 90_000, 300))
+    yield "one chromosome", np.full(200, "chr2"), draw.permutation(200) * 15
     yield "one", np.array(["chr2"]), np.array([1500])
 
 
@@ -157,6 +158,12 @@ def test_other_chromosomes_touching_and_no_intervals_are_negative(rule):
     touching = table([("chr1", 0, 200), ("chr1", 400, 900), ("chr3", 0, 900)])
     assert marked(["chr1", "chr2"], [200, 200], 200, [touching, table([])], [rule] * 2).tolist() == [[False] * 2] * 2
     assert marked([], [], 200, [touching], [rule]).shape == (0, 1)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_bins_at_the_same_place_of_the_next_chromosome_stay_apart(rule):
+    found = marked(["chr1", "chr2", "chr3"], [1000] * 3, 200, [table([(name, 900, 1300)]) for name in ("chr1", "chr2", "chr3")], [rule] * 3)
+    assert found.tolist() == np.eye(3, dtype=bool).tolist()
 
 
 def test_names_may_be_plain_text_and_categories_in_any_order():

@@ -12,6 +12,7 @@ from isal import igzip, isal_zlib
 
 from regdna.alphabet import N, encode
 from regdna.arrays import read_array
+from regdna.manifest import read_table
 from regdna.step import InputError
 
 IUPAC = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv-*."
@@ -20,6 +21,12 @@ RECORD = re.compile(r"^(?P<chrom>[^\s:]+)(?::(?P<first>\d+)-(?P<last>\d+))?$")
 CHUNK = 1 << 24
 _LOWER = np.zeros(256, bool)
 _LOWER[ord("a") : ord("z") + 1] = True
+
+
+def read_lengths(assemblies: Path, assembly: str) -> dict[str, int]:
+    """Length in bp of each chromosome of an assembly, from the table of assembly, chrom, length."""
+    table = read_table(assemblies, {"assembly": str, "chrom": str, "length": int})
+    return dict(table.loc[table["assembly"] == assembly, ["chrom", "length"]].itertuples(index=False))
 
 
 class ArrayFile:
@@ -102,7 +109,9 @@ def index_fasta(fasta: list[Path], assembly: str, lengths: dict[str, int], codes
         for file in files:
             file.close()
     if not rows:
-        raise InputError(f"{', '.join(map(str, fasta))}: no record is a chromosome of {assembly}; names must look like {next(iter(lengths))}")
+        raise InputError(
+            f"{', '.join(map(str, fasta))}: no record is a chromosome of {assembly}; names must look like {next(iter(lengths))}"
+        )
     return pd.DataFrame(rows)
 
 
@@ -161,7 +170,8 @@ def _begin(path: Path, title: bytes, lengths: dict[str, int], offset: int) -> _R
         raise InputError(f"{path}: record {name} begins at 0; name it as samtools does, from 1")
     if not start < last <= lengths[match["chrom"]]:
         raise InputError(
-            f"{path}: record {name} lies outside {match['chrom']} of this assembly ({lengths[match['chrom']]:,} bp); is it another assembly?"
+            f"{path}: record {name} lies outside {match['chrom']} of this assembly ({lengths[match['chrom']]:,} bp); "
+            "is it another assembly?"
         )
     return _Record(name, match["chrom"], start, last - start, offset)
 

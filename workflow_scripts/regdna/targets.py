@@ -175,7 +175,7 @@ def _mark(code, known, first, last, least, width, start, bounds, step, shift, lo
         if low > high or last[one] - first[one] < least:
             continue
         if grid:
-            at, stop = begin + (low - lowest + grid - 1) // grid, begin + (high - lowest) // grid + 1
+            at, stop = begin + (low - lowest) // grid, begin + (high - lowest) // grid + 1
         else:
             near, far = table + ((low - lowest) >> power), table + ((high - lowest) >> power)
             # The first bin to mark lies within [at, most], the one past the last within [fewest, stop].

@@ -53,7 +53,10 @@ def anchor(table: pd.DataFrame, genome: Genome) -> pd.DataFrame:
     """Deletions written as ``-`` in the words of VCF: both alleles begin with the base before."""
     out = table.copy()
     gone = np.flatnonzero(table["alt"] == "-")
-    before = [decode(genome.fetch(chrom, at - 1, at)) if chrom in genome else "N" for chrom, at in table.loc[gone, ["chrom", "position"]].to_numpy()]
+    before = [
+        decode(genome.fetch(chrom, at - 1, at)) if chrom in genome else "N"
+        for chrom, at in table.loc[gone, ["chrom", "position"]].to_numpy()
+    ]
     out.loc[gone, "ref"] = np.array(before, object) + table.loc[gone, "ref"].to_numpy(object)
     out.loc[gone, "alt"] = before
     out.loc[gone, "position"] -= 1

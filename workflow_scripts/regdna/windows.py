@@ -33,13 +33,14 @@ def centred(intervals: pd.DataFrame, genome: Genome, bin_size: int, context: int
         intervals: chrom, start, end (0-based, half-open); those on chromosomes that the genome lacks are left out.
         pad: whether a window, though not its bin, may reach beyond what the genome holds.
     """
-    inside = intervals[intervals["chrom"].isin(genome.index.index)]
-    chrom = inside["chrom"].astype("str")
-    middle = (inside["start"] + inside["end"]) // 2
+    chrom = intervals["chrom"].astype("str")
+    held = genome.index.reindex(chrom)
+    first, size = held["start"].to_numpy(), held["length"].to_numpy()  # NaN where the genome lacks the chromosome
+    middle = ((intervals["start"] + intervals["end"]) // 2).to_numpy()
     reach = bin_size if pad else context
-    first, last = ([genome.bounds(name)[side] for name in chrom] for side in (0, 1))
-    fits = (middle - reach // 2 >= np.array(first, np.int64)) & (middle - reach // 2 + reach <= np.array(last, np.int64))
-    table = pd.DataFrame({"chrom": chrom, "start": middle - bin_size // 2 - (context - bin_size) // 2})[fits]
+    low = middle - bin_size // 2 - (reach - bin_size) // 2
+    fits = (low >= first) & (low + reach <= first + size)
+    table = pd.DataFrame({"chrom": chrom.array, "start": middle - bin_size // 2 - (context - bin_size) // 2})[fits]
     table["end"] = table["start"] + context
     return table.drop_duplicates().sort_values(["chrom", "start"], ignore_index=True)
 
