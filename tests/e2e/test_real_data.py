@@ -63,7 +63,9 @@ def peaks(tmp_path_factory):
             "peaks": {
                 "title": "Peaks", "assembly": "hg19", "genome": "two-megabases", "labels": "multilabel",
                 "windows": {"bin": 200, "context": 600, "max_n_fraction": 1.0}, "targets": targets,
-                "split": {"rule": "chromosomes", "test": ["chr22:20,500,001-21,000,000"], "validation": ["chr22:20,000,001-20,500,000"], "gap": 600},
+                "split": {
+                    "rule": "chromosomes", "test": ["chr22:20,500,001-21,000,000"], "validation": ["chr22:20,000,001-20,500,000"], "gap": 600,
+                },
             }
         },
         "models": {"composition": {"architecture": "composition"}}, "training": {},
@@ -74,6 +76,7 @@ def peaks(tmp_path_factory):
     return folder / "results/real/peaks", ids
 
 
+@pytest.mark.xdist_group("peaks")
 def test_labels_of_every_peak_file_are_what_bedtools_says(peaks, tmp_path):
     folder, ids = peaks
     windows = pd.read_parquet(folder / "labelled.parquet")
@@ -100,6 +103,7 @@ def test_labels_of_every_peak_file_are_what_bedtools_says(peaks, tmp_path):
     assert seen > 10_000
 
 
+@pytest.mark.xdist_group("peaks")
 def test_ctcf_peaks_hold_the_ctcf_motif_far_above_background(peaks, shared):
     folder, ids = peaks
     text = (shared / "data/motifs/JASPAR2022_vertebrates.pfm").read_text()
