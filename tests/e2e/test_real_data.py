@@ -64,7 +64,8 @@ def peaks(tmp_path_factory):
                 "title": "Peaks", "assembly": "hg19", "genome": "two-megabases", "labels": "multilabel",
                 "windows": {"bin": 200, "context": 600, "max_n_fraction": 1.0}, "targets": targets,
                 "split": {
-                    "rule": "chromosomes", "test": ["chr22:20,500,001-21,000,000"], "validation": ["chr22:20,000,001-20,500,000"], "gap": 600,
+                    "rule": "chromosomes", "test": ["chr22:20,500,001-21,000,000"], "validation": ["chr22:20,000,001-20,500,000"],
+                    "gap": 600,
                 },
             }
         },
