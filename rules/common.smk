@@ -12,9 +12,9 @@ from snakemake.exceptions import WorkflowError
 
 from regdna.manifest import read_table, read_yaml, validate
 from regdna.models import ARCHITECTURES, modules
-from regdna.plan import disk, downloads, words
+from regdna.plan import absent, disk, downloads, words
 from regdna.provenance import code_digest
-from regdna.sources.catalogue import complete
+from regdna.sources.catalogue import check_at_hand, complete
 from regdna.step import InputError
 from regdna.store import write_json
 from regdna.study import check_datasets, read_studies, references
@@ -33,6 +33,7 @@ try:
     SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
     for name, content in STUDIES.items():
         check_datasets(content, SOURCES, ASSEMBLIES, LOCI, f"{config['studies']}/{name}.yaml")
+    check_at_hand(config["study"], STUDIES[config["study"]], SOURCES, Path("results/sources"))
 except InputError as error:
     # Not a WorkflowError: that would wrap the one line in where it was raised, which is not where it must be mended.
     print(f"regdna: {error}", file=sys.stderr)

@@ -57,7 +57,7 @@ def label_files(wildcards):
         return {"labels": f"{folder}/labels.npy", "names": f"{folder}/labels.tsv"}
     intervals = [source_file(one["intervals"]) for one in entry["targets"].values() if "intervals" in one]
     signals = {"signals": f"{folder}/signals.npy"} if any("signal" in one for one in entry["targets"].values()) else {}
-    return {**({"intervals": intervals} if intervals else {}), **signals, "assemblies": "resources/assemblies.tsv"}
+    return {**({"intervals": intervals} if intervals else {}), **signals, "assemblies": ancient("resources/assemblies.tsv")}
 
 
 def signal_files(wildcards):

@@ -68,7 +68,10 @@ def say_plan(study):
     """Say before a run, dry or not, what it will download and hold."""
     missing = [path.removeprefix("results/sources/") for path in sources_of(study) if not Path(path).is_file()]
     files, total, unknown = downloads(missing, SOURCES)
-    if files and workflow.is_main_process:
+    if workflow.is_main_process and config["downloaded"]:
+        for path, url in absent(missing, SOURCES, Path(config["downloaded"])).items():
+            print(f"regdna: {config['downloaded']}: {path} is not there; fetch {url}", file=sys.stderr)
+    elif files and workflow.is_main_process:
         held = disk(STUDIES[study], SOURCES, ASSEMBLIES.groupby("assembly")["length"].sum().to_dict())
         more = f", and {unknown} files of unknown size" if unknown else ""
         print(

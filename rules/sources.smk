@@ -21,7 +21,6 @@ rule fetch_source:
         code=code("fetch.py"),
         expected=lookup(within=SOURCES, dpath="{source}/files/{file}"),
         lock="resources/sources.lock.tsv",
-        downloaded=config["downloaded"],
     script:
         "../workflow_scripts/fetch.py"
 
@@ -30,7 +29,7 @@ rule index_genome:
     """The sequence of an assembly, or of a part of it, as one array of codes, and the bits of its repeats."""
     input:
         fasta=lambda wildcards: [source_file(f"{wildcards.source}/{file}") for file in SOURCES[wildcards.source]["files"]],
-        assemblies="resources/assemblies.tsv",
+        assemblies=ancient("resources/assemblies.tsv"),
     output:
         genome="results/sources/{source}/genome.npy",
         index="results/sources/{source}/genome.tsv",

@@ -5,7 +5,7 @@ rule tile_windows:
     """The dataset's windows in their final order, and what is known of each; not yet split."""
     input:
         unpack(material),
-        assemblies="resources/assemblies.tsv",
+        assemblies=ancient("resources/assemblies.tsv"),
     output:
         candidates="results/{study}/{dataset}/candidates.parquet",
     log:
@@ -57,7 +57,7 @@ rule measure_signals:
     input:
         candidates="results/{study}/{dataset}/candidates.parquet",
         files=signal_files,
-        assemblies="resources/assemblies.tsv",
+        assemblies=ancient("resources/assemblies.tsv"),
     output:
         signals="results/{study}/{dataset}/signals.npy",
     log:

@@ -44,14 +44,16 @@ def main(
     if rule["rule"] == "homology":
         words = Words(axis, rule.get("block"))
         cluster, grouped = clusters(words, rule.get("threshold", rules.SIMILAR))
+        cluster = rules.join_identical(cluster, axis.fingerprints()[:2])
+        grouped |= {"count": int(cluster.max()) + 1, "largest": int(np.bincount(cluster).max())}
     part = draw(table, rule, cluster)
-    refuse_empty(part)
+    refuse_empty(part, rule["rule"])
     words = words or Words(axis)
     if rule.get("drop_similar"):
         train = np.flatnonzero(part == "train")
         part[train[share_with(words, np.isin(part, rules.PARTS[1:]), train) >= rules.SIMILAR]] = "similar"
     table["split"] = pd.Categorical(leave_out(part, training_sites, rule.get("seed", 0)))
-    refuse_empty(part)
+    refuse_empty(part, rule["rule"])
     shares = {name: share_with(words, part == "train", np.flatnonzero(part == name)) for name in rules.PARTS[1:]}
     about = {"informative_words": words.about(), "clusters": grouped} | {name: table.attrs[name] for name in CARRIED if name in table.attrs}
     del words  # what has been told need not be held: this is the step that decides how much memory a genome takes
@@ -102,11 +104,19 @@ def draw(table: pd.DataFrame, rule: dict, cluster: np.ndarray | None) -> np.ndar
     return part if as_published and not gap else rules.open_gap(table, part, gap)
 
 
-def refuse_empty(part: np.ndarray) -> None:
+ADVICE = {
+    "given": "name a file or rows of that part",
+    "chromosomes": "choose other chromosomes or a smaller gap (sequences without columns.chrom are on none: draw them by homology)",
+    "blocks": "choose more blocks or a smaller gap",
+    "homology": "choose a larger share or a smaller gap",
+}
+
+
+def refuse_empty(part: np.ndarray, rule: str) -> None:
     """Refuse a split of which a part has no window."""
     for name in rules.PARTS:
         if not (part == name).any():
-            raise InputError(f"split: no window is in {name}; choose other chromosomes, more blocks or a smaller gap")
+            raise InputError(f"split: no window is in {name}; {ADVICE[rule]}")
 
 
 def leave_out(part: np.ndarray, training_sites: int, seed: int) -> np.ndarray:

@@ -77,7 +77,8 @@ def test_two_studies_may_state_one_source_alike():
 def test_one_name_for_two_sources_is_refused(name):
     other = {name: {"title": "Other", "files": {"own.csv": {"path": "elsewhere/own.csv"}}}}
     refused(
-        f"study t: sources.{name}: another source has this name; rename it", studies={"s": study(sources=OWN), "t": study(sources=other)}
+        f"study t: sources.{name}: {'study s' if name == 'mine' else 'resources/sources.yaml'} has another source of this name; rename one",
+        studies={"s": study(sources=OWN), "t": study(sources=other)},
     )
 
 

@@ -87,7 +87,7 @@ def test_a_truncated_gzip_is_named(tmp_path):
         (">chr1:0-4\nACGTA\n", "name it as samtools does, from 1"),
         (">chr1:4-7\nACGT\n", "another assembly"),
         (">chr1\nACGTA\n>chr1:1-2\nAC\n", "two records of chr1"),
-        (">1\nACGTA\n", "names must look like chr1"),
+        (">1\nACGTA\n", "the first is '1'; names must look like chr1, or chr1:1001-2000"),
         ("ACGT\n", "give a FASTA file"),
         ("", "give a FASTA file"),
     ],
@@ -150,3 +150,9 @@ def test_embedded_sites_are_what_the_genome_holds_at_their_coordinates(shared):
     for row in inside:
         at = table["start"][row] - 32_000_000
         assert np.array_equal(codes[row], encode(text[at : at + 200]))
+
+
+def test_chromosomes_may_be_called_by_number(tmp_path):
+    genome = toy_models.genome(tmp_path, {"1": "ACGT", "NA": "GG"})
+    assert "1" in genome and "NA" in genome
+    assert decode(genome.windows(np.array(["1"]), np.array([1]), 2)[0]) == "CG"

@@ -98,7 +98,13 @@ def test_plain_files_are_read_as_all_others(tmp_path, seed):
         columns, lines = int(draw.integers(3, 9)), []
         for _ in range(int(draw.choice([1, 5, 200]))):
             start = int(draw.integers(0, 10 ** int(draw.integers(1, 9))))
-            fields = [draw.choice(names[: 300 if turn % 2 else None]), start, start + int(draw.integers(1, 500)), "name", 0]
+            fields = [
+                draw.choice(names[: 300 if turn % 2 else None]),
+                start,
+                start + int(draw.integers(1, 500)),
+                "name",
+                draw.choice(["0", "+"]),
+            ]
             fields += [draw.choice(["+", "-", ".", "++", ""], p=[0.3, 0.3, 0.3, 0.05, 0.05]), 7.5, "x\r"]
             lines.append("\t".join(map(str, fields[:columns])))
         text = ("\r\n" if turn % 7 == 0 else "\n").join(lines).encode() + b"\n"
@@ -143,8 +149,9 @@ def test_tables_of_ucsc_are_known_by_name(tmp_path, name, suffix):
      "chr1\t1\t1234567890123456789", "chr1\t--1\t5", "chr1\t1\t5x", "chr1\t 1\t5", "chr1\t-\t5", "start\tend\tchrom", "<html>"],
 )  # fmt: skip
 @pytest.mark.parametrize("end", ["", "\n", "\r\nchr9\tx\n"])
-def test_read_bed_names_the_first_broken_line(tmp_path, line, end):
-    path = write(tmp_path / "a.bed", f"# one\nchr1\t1\t2\n{line}{end}")
+@pytest.mark.parametrize("head", ["# one", "chr1\t1\t2"])
+def test_read_bed_names_the_first_broken_line(tmp_path, head, line, end):
+    path = write(tmp_path / "a.bed", f"{head}\nchr1\t1\t2\n{line}{end}")
     with pytest.raises(InputError, match="line 3 ") as error:
         read_bed(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
@@ -162,8 +169,18 @@ def test_a_missing_column_is_named(tmp_path):
         read_bed(path, value=4)
 
 
-@pytest.mark.parametrize("peak", ["-1", "4", "400", "x", "", None])
-def test_a_summit_outside_its_interval_asks_for_another_rule(tmp_path, peak):
+def test_intervals_whose_summit_lies_beyond_their_end_are_left_out_and_most_may_not_be(tmp_path, caplog):
+    lines = [f"chr1\t{at}\t{at + 4}\t.\t0\t.\t1\t1\t1\t{away}" for at, away in ((100, 0), (200, 4), (300, 3), (400, 75), (500, 1))]
+    with caplog.at_level("INFO"):
+        found = read_bed(write(tmp_path / "a.narrowPeak", "\n".join(lines)), summit=True)
+    assert found["summit"].tolist() == [100, 303, 501] and found.index.tolist() == [0, 1, 2]
+    assert "2 of 5 intervals left out" in caplog.text
+    with pytest.raises(InputError, match="2 of 3 summits .* lie beyond their interval; choose another rule"):
+        read_bed(write(tmp_path / "b.narrowPeak", "\n".join(lines[1:4])), summit=True)
+
+
+@pytest.mark.parametrize("peak", ["-1", "x", "", None])
+def test_an_interval_without_a_summit_asks_for_another_rule(tmp_path, peak):
     good = "chr1\t100\t104\t.\t0\t.\t1\t1\t1\t"
     path = write(tmp_path / "a.narrowPeak", f"{good}0\n{good}3\n" + (good[:-1] if peak is None else good + peak))
     with pytest.raises(InputError, match="line 3 has no summit .*choose a rule") as error:

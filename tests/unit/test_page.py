@@ -337,4 +337,5 @@ def test_seeds_that_disagree_and_metrics_that_decide_otherwise_are_said(results)
 def test_the_certificate_says_what_was_sampled_grouped_and_matched(html):
     assert "estimated from one 21-mer in 4" in html
     assert "7, the largest of 3 windows; one is a giant" in html
+    assert "test windows found in validation</dt><dd>identical 3" in html
     assert "standardised difference 0.010 (before matching 1.200)" in html

@@ -11,7 +11,7 @@ from workflow_tools import ROOT, step
 
 from regdna.alphabet import encode, reverse_complement
 from regdna.homology import Axis, Words, share_with
-from regdna.splits import as_given, by_blocks, by_clusters, by_regions, certificate, digest, open_gap
+from regdna.splits import as_given, by_blocks, by_clusters, by_regions, certificate, digest, join_identical, open_gap
 from regdna.step import InputError
 
 PRESETS = yaml.safe_load((ROOT / "resources/splits.yaml").read_text())
@@ -405,3 +405,21 @@ class TestStep:
             rule = {"rule": "chromosomes", "test": ["chr1"], "validation": ["chr2"], "gap": 0}
             step("split").main(tmp_path / "candidates.parquet", tmp_path / "w", tmp_path / "splits.json", rule, genome=genome)
             assert json.loads((tmp_path / "splits.json").read_text())["verdict"] == verdict
+
+
+def test_clusters_are_joined_where_they_hold_one_sequence_on_either_strand():
+    forward = np.array([5, 7, 9, 7, 0, 0, 4], np.uint64)
+    backward = np.array([8, 5, 9, 6, 0, 0, 3], np.uint64)
+    joined = join_identical(np.array([0, 1, 2, 3, 4, 5, 2]), (forward, backward))
+    # Row 1 is row 0's reverse complement, since the smaller of both strands is one; rows of N are like no other.
+    assert joined.tolist() == [0, 0, 1, 2, 3, 4, 1]
+
+
+def test_test_windows_that_are_validation_windows_are_counted(caplog):
+    windows = frame(["a", "b", "c", "d"], [0, 0, 0, 0], split=["train", "validation", "test", "test"])
+    prints = (np.array([1, 2, 2, 9], np.uint64), np.array([5, 9, 9, 2], np.uint64))
+    found = certificate(windows, {"rule": "given"}, {"validation": np.array([0.0]), "test": np.array([0.0, 0.0])}, prints, {})
+    shared = found["shared_by_validation_and_test"]
+    assert (shared["identical"], shared["reverse_complement"]) == (1, 1) and shared["examples"][0] == ["c:1-100", "b:1-100"]
+    assert found["verdict"] == "similar"
+    assert "1 windows of test are validation sequences, 1 their reverse complements" in caplog.text

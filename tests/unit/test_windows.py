@@ -85,7 +85,7 @@ def test_bases_are_counted_by_hand_in_pieces(tmp_path, monkeypatch):
 
 def test_describe_by_hand():
     windows = pd.concat([frame([996, 996 + 4], 8), frame([10], 8, "chr2")], ignore_index=True)
-    tss = pd.DataFrame({"chrom": ["chr1", "chr1"], "start": [900, 1005]})
+    tss = pd.DataFrame({"chrom": ["chr1", "chr1"], "start": [900, 1005], "end": [901, 1006], "strand": [".", "+"]})
     bases = pd.DataFrame({"gc": [0.5, 0.25, 1.0], "n_fraction": [0, 0.75, 0]})
     found = describe(windows, bases, np.array([0.125, 1.0, np.nan]), tss, 1000)
     assert found["block"].tolist() == ["chr1:1", "chr1:1", "chr2:0"]
@@ -165,3 +165,12 @@ class TestCentred:
     def test_no_interval_on_the_genome_gives_no_window(self, tmp_path):
         bed = pd.DataFrame({"chrom": ["chrM"], "start": [5], "end": [9]})
         assert centred(bed, self.genome(tmp_path), 4, 10, False).empty
+
+
+def test_the_distance_is_to_the_site_where_transcription_starts_on_its_strand():
+    windows = pd.DataFrame({"chrom": "chr1", "start": [9_900, 19_899], "end": [10_100, 20_099]})
+    gene = pd.DataFrame({"chrom": ["chr1"], "start": [10_000], "end": [20_000], "strand": ["-"]})
+    bases = pd.DataFrame({"gc": [0.5, 0.5], "n_fraction": [0.0, 0.0]})
+    for strand, expected in (("-", [9_999, 0]), ("+", [0, 9_999])):
+        found = describe(windows, bases, np.zeros(2), gene.assign(strand=strand), 1000)
+        assert found["tss_distance"].tolist() == expected

@@ -141,7 +141,7 @@ def test_a_broken_study_is_one_clear_line(fresh, tmp_path, edit, said):
 def test_own_sources_with_a_mistake_are_one_clear_line(fresh, tmp_path):
     study = yaml.safe_load((fresh / "tests/studies/tiny.yaml").read_text())
     for sources, said in [
-        ({"demo-dhs": {"title": "Mine"}}, ["sources.demo-dhs", "rename it"]),
+        ({"demo-dhs": {"title": "Mine"}}, ["sources.demo-dhs", "rename one"]),
         ({"mine": {"title": "Mine", "assembly": "hg17"}}, ["source mine", "'hg17'"]),
         ({"mine": {"title": "Mine", "files": {"a.bed": {"member": "a", "archive": "b.tar"}}}}, ["source mine", "b.tar"]),
         ({"mine": {"files": {}}}, ["sources.mine: 'title' is missing"]),

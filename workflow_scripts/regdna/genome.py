@@ -93,10 +93,11 @@ def index_fasta(fasta: list[Path], assembly: str, lengths: dict[str, int], codes
         InputError: no record is kept, a record repeats, its length does not fit the assembly, or a file is cut short.
     """
     rows: list[dict] = []
+    seen: list[str] = []
     files = ArrayFile(codes), ArrayFile(mask)
     try:
         for path in fasta:
-            for record, masked in _records(path, lengths, *files):
+            for record, masked in _records(path, lengths, *files, seen):
                 if any(row["chrom"] == record.chrom for row in rows):
                     raise InputError(f"{path}: two records of {record.chrom}; keep one")
                 rows.append(
@@ -110,13 +111,14 @@ def index_fasta(fasta: list[Path], assembly: str, lengths: dict[str, int], codes
             file.close()
     if not rows:
         raise InputError(
-            f"{', '.join(map(str, fasta))}: no record is a chromosome of {assembly}; names must look like {next(iter(lengths))}"
+            f"{', '.join(map(str, fasta))}: no record is a chromosome of {assembly}, the first is {seen[0]!r}; names must look like "
+            f"{next(iter(lengths))}, or {next(iter(lengths))}:1001-2000 (1-based) for a part"
         )
     return pd.DataFrame(rows)
 
 
-def _records(path: Path, lengths: dict[str, int], codes: ArrayFile, mask: ArrayFile) -> Iterator[tuple[_Record, int]]:
-    """Write the kept records of one file; gives each with its number of masked bases."""
+def _records(path: Path, lengths: dict[str, int], codes: ArrayFile, mask: ArrayFile, seen: list[str]) -> Iterator[tuple[_Record, int]]:
+    """Write the kept records of one file; gives each with its number of masked bases. Titles of all go to ``seen``."""
     record, masked, rest = None, 0, np.empty(0, bool)
 
     def finish() -> tuple[_Record, int]:
@@ -134,6 +136,7 @@ def _records(path: Path, lengths: dict[str, int], codes: ArrayFile, mask: ArrayF
         if title is not None:
             if record is not None:
                 yield finish()
+            seen.append(title.decode(errors="replace").strip())
             record, masked, rest = _begin(path, title, lengths, codes.length), 0, np.empty(0, bool)
         if record is None or not letters:
             continue
@@ -218,7 +221,7 @@ class Genome:
 
     def __init__(self, codes: Path, index: Path, mask: Path | None = None):
         self.codes = read_array(codes, "r")
-        self.index = pd.read_csv(index, sep="\t").set_index("chrom")
+        self.index = pd.read_csv(index, sep="\t", dtype={"assembly": str, "chrom": str}, keep_default_na=False).set_index("chrom")
         self.assembly = str(self.index["assembly"].iloc[0])
         self.mask = read_array(mask, "r") if mask is not None and self.index["masked"].any() else None
 

@@ -1,5 +1,6 @@
 """Intervals on chromosomes, 0-based and half-open: reading BED and UCSC tables, overlap, merging."""
 
+import logging
 from pathlib import Path
 
 import numba
@@ -8,6 +9,8 @@ import pandas as pd
 from isal import igzip, isal_zlib
 
 from regdna.step import InputError
+
+log = logging.getLogger("regdna")
 
 # Tables of UCSC's database, known by their file name (also gzipped): their columns, from 0, of chrom, start and end.
 UCSC_TABLES = {"rmsk.txt": (5, 6, 7), "gap.txt": (1, 2, 3), "centromeres.txt": (1, 2, 3)}
@@ -28,7 +31,7 @@ def read_bed(path: Path, value: int = 0, summit: bool = False) -> pd.DataFrame:
     Args:
         path: the file.
         value: number, from 1, of one more column to read; 0: none.
-        summit: whether to read the summits of a narrowPeak file.
+        summit: whether to read the summits of a narrowPeak file; intervals whose summit lies beyond their end are left out.
 
     Returns:
         chrom (category), start and end (int64, 0-based, half-open), strand (category; '.' where absent, and in tables of
@@ -67,14 +70,29 @@ def read_bed(path: Path, value: int = 0, summit: bool = False) -> pd.DataFrame:
     if summit:
         away = _numbers(data, *place["summit"])
         found["summit"] = start + away
-        outside = (away < 0) | (away >= end - start)
-        problems.append((outside, f"has no summit (column {SUMMIT + 1}) inside its interval; choose a rule that needs no summits"))
+        problems.append((away < 0, f"has no summit (column {SUMMIT + 1}); choose a rule that needs no summits"))
     first = [np.argmax(bad) if bad.any() else len(bad) for bad, _ in problems]
     at = min(first)
     if at < len(lines):
         problem = problems[first.index(at)][1]
         raise InputError(f"{path}: line {lines[at]} {problem.format(start=start[at], end=end[at])}")
-    return pd.DataFrame(found)
+    return _with_summit(pd.DataFrame(found), path) if summit else pd.DataFrame(found)
+
+
+def _with_summit(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Intervals without those whose summit lies beyond their end, as published files have some (clipped peaks).
+
+    Raises:
+        InputError: most of them do: the column is no summit.
+    """
+    beyond = (table["summit"] >= table["end"]).to_numpy()
+    if beyond.sum() > len(table) / 2:
+        raise InputError(
+            f"{path}: {beyond.sum()} of {len(table)} summits (column {SUMMIT + 1}) lie beyond their interval; choose another rule"
+        )
+    if beyond.any():
+        log.info("%s: %d of %d intervals left out, whose summit lies beyond their end", path, beyond.sum(), len(table))
+    return table[~beyond].reset_index(drop=True)
 
 
 def _read(path: Path) -> np.ndarray:

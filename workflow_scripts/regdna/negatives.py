@@ -123,7 +123,7 @@ def _check(windows: pd.DataFrame, match: list[str]) -> None:
             known = [name for name in STEPS if name in windows and windows[name].notna().any()]
             raise InputError(
                 f"negatives.match: {column} is not known for this dataset; take it out of the list (known: {', '.join(known) or 'none'})"
-                " or give the dataset its source"
+                " or give the dataset its 'repeats' or 'tss' (repeats are also known from a genome in lower case)"
             )
 
 

@@ -1,6 +1,7 @@
 """What a study will cost before it costs it: bytes to download and disk to hold."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from regdna.study import references
 
@@ -24,6 +25,23 @@ def downloads(paths: Iterable[str], sources: dict) -> tuple[int, int, int]:
     """
     remote = [one for path in _with_archives(paths, sources) if "url" in (one := _entry(sources, path))]
     return len(remote), sum(map(size, remote)), sum(not size(one) for one in remote)
+
+
+def absent(paths: Iterable[str], sources: dict, folder: Path) -> dict[str, str]:
+    """Those of these files that come over the network and are not in a folder of downloads, with their addresses.
+
+    Args:
+        paths: ``source/file``.
+        sources: every source, completed.
+        folder: files fetched by hand, as ``source/file`` or ``file``.
+    """
+    found = {}
+    for path in paths:
+        source, _, file = path.partition("/")
+        url = sources[source]["files"][file].get("url")
+        if url and not (folder / path).is_file() and not (folder / file).is_file():
+            found[path] = url
+    return found
 
 
 def disk(study: dict, sources: dict, lengths: dict[str, int]) -> int:

@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from regdna.step import InputError, log
 
@@ -124,6 +126,24 @@ def by_clusters(cluster: np.ndarray, test: float, validation: float, seed: int) 
                 100 * share,
             )
     return part[cluster]
+
+
+def join_identical(cluster: np.ndarray, prints: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Clusters joined where they hold the same sequence on either strand: those shorter than a word have nothing else to show it.
+
+    Args:
+        cluster: of every window, int64 (n,), from 0.
+        prints: fingerprint of every window's sequence, and of its reverse complement, uint64 (n,) each; 0 is like no other.
+
+    Returns:
+        int64 (n,), from 0 by first appearance.
+    """
+    rows = np.flatnonzero(prints[0])
+    _, sequence = np.unique(np.minimum(prints[0][rows], prints[1][rows]), return_inverse=True)
+    groups = int(cluster.max()) + 1
+    size = groups + int(sequence.max(initial=-1)) + 1
+    edges = coo_array((np.ones(len(rows), bool), (cluster[rows], groups + sequence)), shape=(size, size))
+    return pd.factorize(connected_components(edges, directed=False)[1][cluster])[0].astype(np.int64)
 
 
 def as_given(candidates: pd.DataFrame) -> np.ndarray:
@@ -253,9 +273,10 @@ def certificate(
     Returns:
         ``about``; rule; counts; overlapping windows of different parts; for validation and test, windows with a sequence
         of training (either strand) and examples of them, windows that share at least 30 % of their informative 21-mers
-        with training, the curve over that share, and windows without any; a verdict: ``leak`` (windows of different parts
-        overlap or are closer than the gap), ``known`` (the same, in a published split that says so), ``similar`` (identical
-        or homologous sequence, or any of that in parts that came with the data; reported but not failed) or ``clean``.
+        with training, the curve over that share, and windows without any; test windows with a sequence of validation; a
+        verdict: ``leak`` (windows of different parts overlap or are closer than the gap), ``known``
+        (the same, in a published split that says so), ``similar`` (identical or homologous sequence, or any of that in parts
+        that came with the data; reported but not failed) or ``clean``.
     """
     parts, places = {}, pd.Index(PARTS).get_indexer(windows["split"])
     train = np.flatnonzero(places == 0)
@@ -276,9 +297,19 @@ def certificate(
             "without_words": int(np.isnan(share).sum()),
             "examples": {"identical": examples, "reverse_complement": reverse_examples},
         }
+    test, validation = (np.flatnonzero(places == PARTS.index(part)) for part in ("test", "validation"))
+    validation = validation[np.argsort(prints[0][validation], kind="stable")]
+    chosen_by = [_alike(windows, test, one[test], validation, prints[0][validation]) for one in prints]
+    between = {"identical": chosen_by[0][0], "reverse_complement": chosen_by[1][0], "examples": chosen_by[0][1] + chosen_by[1][1]}
+    if between["examples"]:
+        such = "; ".join(" = ".join(pair) for pair in between["examples"])
+        log.warning(
+            "split: %d windows of test are validation sequences, %d their reverse complements: %s", *list(between.values())[:2], such
+        )
     apart, overlaps = _separation(windows, places)
+    apart = 0 if overlaps else apart
     touching = overlaps > 0 or (apart is not None and apart < int(rule.get("gap", 0)))
-    shared = touching or any(one["identical"] or one["reverse_complement"] or one["similar"] for one in parts.values())
+    shared = touching or any(one.get(key) for one in (*parts.values(), between) for key in ("identical", "reverse_complement", "similar"))
     verdict = "similar" if shared else "clean"
     if touching and rule["rule"] != "given":
         verdict = "known" if rule.get("known") else "leak"
@@ -289,6 +320,7 @@ def certificate(
         "smallest_distance_bp": apart,
         "overlapping_windows": overlaps,
         "shared_with_training": parts,
+        "shared_by_validation_and_test": between,
         "similar_means": f"at least {SIMILAR:.0%} of a window's informative 21-mers, on either strand, occur in training windows",
         "verdict": verdict,
         "known": rule.get("known") if verdict == "known" else None,

@@ -27,8 +27,8 @@ class InputError(Exception):
 def run(main: Callable[..., None]) -> None:
     """Call ``main`` with the arguments of the Snakemake job that runs the calling script, or of the command line.
 
-    Under Snakemake the names of input, output and params (less ``code``) must be arguments of ``main``; wildcards and
-    threads are passed if ``main`` has them. Outside, a command line is built from the signature. An ``InputError``
+    Under Snakemake the names of input, output and params (less ``code``) must be arguments of ``main``; wildcards,
+    threads and keys of the config are passed if ``main`` has them. Outside, a command line is built from the signature. An ``InputError``
     ends the process with its one line and exit code 1.
 
     Raises:
@@ -74,7 +74,8 @@ def bind(main: Callable[..., None], job: object) -> dict:
         for name, value in part.items():
             if name not in RESERVED or name in signature.parameters:
                 given[name] = value
-    for name, value in [*job.wildcards.items(), ("threads", job.threads)]:
+    # The config is no param: a change of it, such as another folder of downloads, must not run finished jobs again.
+    for name, value in [*job.wildcards.items(), ("threads", job.threads), *getattr(job, "config", {}).items()]:
         if name in signature.parameters:
             given.setdefault(name, value)
     unknown = sorted(set(given) - set(signature.parameters))

@@ -113,7 +113,7 @@ def describe(table: pd.DataFrame, bases: pd.DataFrame, repeat_fraction: np.ndarr
         table: chrom, start, end (0-based, half-open); rows in order.
         bases: gc and n_fraction of each, as ``count_bases`` gives.
         repeat_fraction: share of each that is a repeat, NaN if not known.
-        tss: transcription start sites (chrom, start), or None if the dataset has none.
+        tss: transcription start sites (chrom, start, end, strand; the 5' end of each), or None if the dataset has none.
         block: size of the resampling unit in bp.
     """
     out = table.copy()
@@ -124,8 +124,9 @@ def describe(table: pd.DataFrame, bases: pd.DataFrame, repeat_fraction: np.ndarr
     out["gc"], out["n_fraction"] = bases["gc"].to_numpy(), bases["n_fraction"].to_numpy()
     distance = np.full(len(out), np.nan)
     if tss is not None:
+        site = np.where((tss["strand"] == "-").to_numpy(), tss["end"].to_numpy() - 1, tss["start"].to_numpy())
         for chrom, rows in out.groupby("chrom", observed=True).indices.items():
-            distance[rows] = distance_to_nearest(middle.to_numpy()[rows], tss.loc[tss["chrom"] == chrom, "start"].to_numpy())
+            distance[rows] = distance_to_nearest(middle.to_numpy()[rows], site[(tss["chrom"] == chrom).to_numpy()])
     out["tss_distance"] = distance
     out["repeat_fraction"] = repeat_fraction
     return out

@@ -28,13 +28,17 @@ def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: 
             archive that is not among them, or the look of its files' names cannot be read.
     """
     complete = {name: dict(entry) for name, entry in sources.items()}
+    stated = dict.fromkeys(sources, "resources/sources.yaml")
     for study, content in studies.items():
         own = validate(content["sources"], schema, f"study {study}", "sources.")
         for name, entry in own.items():
             if complete.setdefault(name, entry) != entry:
-                raise InputError(f"study {study}: sources.{name}: another source has this name; rename it")
+                raise InputError(f"study {study}: sources.{name}: {stated[name]} has another source of this name; rename one")
+            stated.setdefault(name, f"study {study}")
     tables: dict[str, pd.DataFrame] = {}
     for name, entry in complete.items():
+        if name in ("logs", "benchmarks"):
+            raise InputError(f"source {name}: this is a folder of results; rename the source")
         if entry["assembly"] and entry["assembly"] not in assemblies:
             raise InputError(f"source {name}: assembly {entry['assembly']!r} is not in resources/assemblies.tsv; add its chromosomes there")
         if ("names" in entry) != ("url" in entry):
@@ -51,6 +55,8 @@ def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: 
         for file, one in entry["files"].items():
             if "/" in file:
                 raise InputError(f"source {name}: file {file!r} is a path; give it a name without '/'")
+            if file.startswith((".", "genome.")) or set(file) & set("{}\n"):
+                raise InputError(f"source {name}: file {file!r} has a name that is kept for the workflow, or braces; give it another name")
             archive = one.get("archive")
             if archive is not None and (archive not in entry["files"] or "archive" in entry["files"][archive]):
                 raise InputError(f"source {name}: {file} is in {archive}, which is not among the files that it downloads; list it there")
@@ -66,6 +72,26 @@ def _check_pattern(source: str, names: str) -> None:
         re.compile(names)
     except re.error as error:
         raise InputError(f"source {source}: names: {names!r} is no regular expression ({error}); mend it") from None
+
+
+def check_at_hand(study: str, content: dict, sources: dict, fetched: Path) -> None:
+    """Refuse a study of which a file at hand is neither there nor fetched.
+
+    Args:
+        study: its name.
+        content: validated.
+        sources: every source, completed.
+        fetched: folder of fetched files, as ``source/file``.
+    """
+    used = {path.partition("/")[0] for dataset in content["datasets"].values() for _, path in references(dataset)}
+    used |= {dataset["genome"] for dataset in content["datasets"].values() if "genome" in dataset}
+    for name in sorted(used):
+        for file, one in sources[name]["files"].items():
+            if "path" in one and not Path(one["path"]).is_file() and not (fetched / name / file).is_file():
+                raise InputError(
+                    f"study {study}: sources.{name}.files.{file}.path: {one['path']} is not there; give its path in full, "
+                    "or from the folder that Snakemake runs in"
+                )
 
 
 def _name(sources: dict, path: str) -> None:

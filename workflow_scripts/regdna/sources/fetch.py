@@ -127,7 +127,7 @@ def bring(source: str, file: str, entry: dict, destination: Path, lock: Path, do
         places = [downloaded / source / file, downloaded / file]
         found = next((place for place in places if place.is_file()), None)
         if found is None:
-            raise InputError(f"{places[0]}: not found; download {entry['url']} there, or take 'downloaded' out of config.yaml")
+            raise InputError(f"{places[0]}: not found; download {entry['url']} there, or run without 'downloaded'")
         with atomic(destination) as temporary:
             shutil.copyfile(found, temporary)
             check(temporary, entry, pinned, file, found, lock)
