@@ -10,7 +10,6 @@ rule render_report:
         curves=lambda wildcards: [f"{path}/curves.parquet" for path in results_of(wildcards.study)],
         splits=lambda wildcards: [f"results/{wildcards.study}/{name}/splits.json" for name in STUDIES[wildcards.study]["datasets"]],
         effects=lambda wildcards: effects_of(wildcards.study),
-        sources="resources/sources.yaml",
         loci="resources/loci.tsv",
     output:
         page=report("results/{study}/report.html", category="Results", labels={"table": "report page"}, caption="captions/report.rst"),

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 MEAN = -1
 MODELS = {"kmer-logistic": "kmer-logistic", "basset": "basset", "wide-basset": "basset", "nt-random": "nucleotide-transformer"}
@@ -69,11 +68,11 @@ def write(folder: Path) -> dict:
     names = {"sites": ["a.npz"], "genome": ["b.fa", "c.fa"], "marks": marks}
     sources = {source: {**about, "files": dict.fromkeys(some, file)} for source, some in names.items()}
     sources["marks"]["files"] |= {"high.bigWig": fetched, "open.bed": packed, "all.tar.gz": file, "other.tar.gz": file}
-    (folder / "sources.yaml").write_text(yaml.safe_dump(sources))
+    whole = study()
     (folder / "loci.tsv").write_text("locus\tassembly\tchrom\tstart\tend\ttitle\twhy\nhere\thg19\tchr1\t99\t107\tA K562 site\tmade up\n")
     return {"comparison": root / "comparison.parquet", "ledger": root / "ledger.tsv", "metrics": metrics, "curves": curves,
-            "splits": [root / dataset / "splits.json" for dataset in TARGETS], "sources": folder / "sources.yaml",
-            "loci": folder / "loci.tsv", "study": study(), "name": "made-up", "effects": effects}  # fmt: skip
+            "splits": [root / dataset / "splits.json" for dataset in TARGETS], "loci": folder / "loci.tsv",
+            "study": whole | {"sources": sources | whole["sources"]}, "name": "made-up", "effects": effects}  # fmt: skip
 
 
 def scores(dataset: str, model: str) -> pd.DataFrame:

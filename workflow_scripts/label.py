@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from regdna import negatives as matching
+from regdna.arrays import read_array
 from regdna.genome import read_lengths
 from regdna.sources.annotation import check_assembly, read_intervals
 from regdna.step import InputError, run
@@ -60,7 +61,7 @@ def main(
         packed = by_definition(bins, definitions, intervals or [], signals, lengths, assembly, threads)
         rows = pd.DataFrame([explain(name, one) for name, one in definitions.items()])
     else:
-        packed, rows = np.load(labels), pd.read_csv(names, sep="\t", index_col="index", dtype=str, keep_default_na=False)
+        packed, rows = read_array(labels), pd.read_csv(names, sep="\t", index_col="index", dtype=str, keep_default_na=False)
     if negatives is not None:
         keep, frame.attrs["negatives"] = choose(frame, packed.any(1), negatives)
         frame, packed = frame[keep].reset_index(drop=True), packed[keep]
@@ -83,7 +84,7 @@ def by_definition(
     measured = [one["threshold"] for one in definitions.values() if "signal" in one]
     if not measured:
         return packed
-    high = np.load(signals) >= np.array(measured, np.float32)
+    high = read_array(signals) >= np.array(measured, np.float32)
     order = np.argsort(
         [*np.flatnonzero([name in named for name in definitions]), *np.flatnonzero([name not in named for name in definitions])]
     )

@@ -9,7 +9,6 @@ import pandas as pd
 
 import regdna
 from regdna import page as pages
-from regdna.manifest import read_yaml
 from regdna.provenance import assumptions
 from regdna.step import InputError, run
 from regdna.store import write_text
@@ -23,7 +22,6 @@ def main(
     metrics: list[Path],
     curves: list[Path],
     splits: list[Path],
-    sources: Path,
     loci: Path,
     page: Path,
     study: dict,
@@ -37,7 +35,7 @@ def main(
         metrics, curves: of every dataset and model, as ``results/{study}/{dataset}/{model}/...``.
         splits: certificates of every dataset.
         effects: mutagenesis (npz) and variant scores (parquet) of the models that have some.
-        study: the validated study.
+        study: the validated study; its ``sources`` are all that it reads, completed.
         name: its id.
         invocation: how Snakemake is called for its results, up to the target.
 
@@ -58,7 +56,6 @@ def main(
         loci=[read_locus(path) for path in effects or [] if path.suffix == ".npz"],
         variants=[read_variants(path) for path in effects or [] if path.suffix == ".parquet"],
         places=pd.read_csv(loci, sep="\t", index_col="locus"),
-        sources=read_yaml(sources),
         assumptions=assumptions(Path(regdna.__file__).parent),
         versions=installed(),
     )

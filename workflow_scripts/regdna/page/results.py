@@ -71,7 +71,6 @@ class Results:
     loci: list[Locus]
     variants: list[Variants]
     places: pd.DataFrame
-    sources: dict
     assumptions: list[tuple[str, str]]
     versions: dict[str, str]
 
@@ -100,8 +99,8 @@ class Results:
         return pick(self.scores, dataset=dataset, metric=metric, part=part, target=MEAN, seed=MEAN).set_index("model")
 
     def source(self, name: str) -> dict:
-        """What is stated of a source: by the study, which also completes those whose files come by name, else by the catalogue."""
-        return self.study["sources"].get(name) or self.sources[name]
+        """What is stated of a source that the study reads."""
+        return self.study["sources"][name]
 
     def seconds(self, dataset: str, model: str) -> float:
         """Wall seconds that training took, mean over seeds."""
