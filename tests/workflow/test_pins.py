@@ -1,6 +1,9 @@
 """One set of pins: requirements, the lock and the conda environments agree."""
 
+import ast
 import re
+import sys
+from importlib.metadata import packages_distributions
 
 import pytest
 import yaml
@@ -40,3 +43,27 @@ def test_the_version_is_written_once():
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), flags=re.MULTILINE)[1]
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+
+
+def test_every_imported_package_is_declared():
+    wanted = {folder: pins("requirements.txt") for folder in ("workflow_scripts", "docs")}
+    wanted["tests"] = pins("requirements.txt") | pins("requirements-dev.txt")
+    brings = packages_distributions()
+    for folder, declared in wanted.items():
+        paths = sorted((ROOT / folder).rglob("*.py"))
+        own = {path.stem for path in paths} | {"regdna"}
+        for path in paths:
+            for name in sorted(imported(path) - own - sys.stdlib_module_names):
+                packages = {one.lower().replace("_", "-") for one in brings.get(name, [])}
+                assert packages & set(declared), f"{path.relative_to(ROOT)} imports {name}, which no requirement brings"
+
+
+def imported(path) -> set[str]:
+    """Top-level packages that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+    return names
