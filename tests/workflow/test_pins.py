@@ -49,10 +49,10 @@ def test_every_imported_package_is_declared():
     wanted = {folder: pins("requirements.txt") for folder in ("workflow_scripts", "docs")}
     wanted["tests"] = pins("requirements.txt") | pins("requirements-dev.txt")
     brings = packages_distributions()
+    paths = {folder: sorted((ROOT / folder).rglob("*.py")) for folder in wanted}
+    own = {path.stem for several in paths.values() for path in several} | {"regdna"}
     for folder, declared in wanted.items():
-        paths = sorted((ROOT / folder).rglob("*.py"))
-        own = {path.stem for path in paths} | {"regdna"}
-        for path in paths:
+        for path in paths[folder]:
             for name in sorted(imported(path) - own - sys.stdlib_module_names):
                 packages = {one.lower().replace("_", "-") for one in brings.get(name, [])}
                 assert packages & set(declared), f"{path.relative_to(ROOT)} imports {name}, which no requirement brings"
