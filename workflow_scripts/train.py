@@ -28,6 +28,8 @@ def main(
     seed: int,
     store: Path,
     code: str = "",
+    vault: Path | None = None,
+    weights: list[Path] | None = None,
     sequences: Path | None = None,
     genome: list[Path] | None = None,
     threads: int = 1,
@@ -39,6 +41,8 @@ def main(
         labels: ``exclusive`` or ``multilabel``.
         store: folder of training states; one that fits code, entry, data and seed is continued.
         code: digest of the code, from the rule.
+        vault: of a model with published weights, what was verified of them.
+        weights: their files, in one folder.
     """
     missing = [name for name in ("architecture", "parameters", "regime", "initialisation", "context", "training") if name not in entry]
     if missing:
@@ -53,6 +57,7 @@ def main(
         "parameters": entry["parameters"],
         "regime": entry["regime"],
         "initialisation": entry["initialisation"],
+        "weights": entry.get("weights", ""),
         "model": model,
         "seed": seed,
         "length": data.sequences.length,
@@ -62,8 +67,10 @@ def main(
         "batch_size": entry["training"]["batch_size"],
     }
     family = models.ARCHITECTURES[entry["architecture"]].family
+    start = Path(weights[0]).parent if weights else None
+    held = json.loads(vault.read_text()) if vault else {}
     identity = json.dumps(
-        [code, about, certificate["sequence_digest"], entry["training"], hashlib.sha256(targets.read_bytes()).hexdigest(), threads],
+        [code, held, about, certificate["sequence_digest"], entry["training"], hashlib.sha256(targets.read_bytes()).hexdigest(), threads],
         sort_keys=True,
     )
     state = store / hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -74,10 +81,10 @@ def main(
                 cost = train.fit_features(about, data, folder)
             elif entry["regime"] == "probe":
                 set_threads(threads)
-                cost = train.fit_probe(about, data, folder)
+                cost = train.fit_probe(about, data, folder, start)
             else:
                 set_threads(threads)
-                cost = train.fit_network(about, data, folder, entry["training"], state / "state.pt")
+                cost = train.fit_network(about, data, folder, entry["training"], state / "state.pt", start)
         except (ValueError, FloatingPointError) as error:  # sizes that do not fit the windows, a rate that is too high
             raise InputError(f"models.{model}: {error}") from error
     ledger.entries.update(cost, attempts=attempts, threads=threads, model=model, seed=seed, family=family, split_digest=digest)

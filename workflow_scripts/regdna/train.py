@@ -61,26 +61,60 @@ def fit_features(about: dict, data: Data, folder: Path) -> dict:
     }
 
 
-def fit_probe(about: dict, data: Data, folder: Path) -> dict:
-    """Fit a linear probe on the frozen network and save network and probe as one classifier."""
+def fit_probe(about: dict, data: Data, folder: Path, start: Path | None = None) -> dict:
+    """Fit a linear probe on the frozen network and save network and probe as one classifier.
+
+    Args:
+        start: folder of published weights; None begins with random ones.
+    """
     import torch
 
     from regdna.models import linear, network
 
     rows = data.rows("train")
-    about = network.prepare(about, lambda: sample(data, rows))
-    net = network.build(about).to(network.device())
+    net, about = begin(about, data, rows, start)
     embedding = network.run(net, data.sequences[rows], about["batch_size"], "embed").astype(np.float64)
     weight, bias = linear.fit_logistic(embedding, data.targets[rows], data.exclusive, about["parameters"]["l2"])
     with torch.no_grad():
         net.head.weight.copy_(torch.from_numpy(weight))
         net.head.bias.copy_(torch.from_numpy(bias))
-    network.save(folder, about, net)
+    models.family(about["architecture"]).save(folder, about, net)
     return {"parameters": count(net), "trained_parameters": int(weight.size + bias.size), "sequences": len(rows),
-            "steps": 0, "epochs": 0, "flops": forward_flops(net, data.sequences[rows[:2]]) * len(rows)}  # fmt: skip
+            "steps": 0, "epochs": 0, "initial_digest": about["initial_digest"],
+            "flops": forward_flops(net, data.sequences[rows[:2]]) * len(rows)}  # fmt: skip
 
 
-def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Path) -> dict:
+def begin(about: dict, data: Data, rows: np.ndarray, start: Path | None) -> tuple:
+    """The network as training finds it, on its device, and ``about`` with the pooling chosen and a digest of its weights.
+
+    Where the entry asks for the ``best`` pooling, probes on the frozen network choose it on the validation windows.
+
+    Args:
+        rows: of the training windows.
+        start: folder of published weights; None begins with random ones.
+    """
+    from regdna.models import network, weights
+
+    family = models.family(about["architecture"])
+    net = family.build(about, lambda: sample(data, rows), start).to(network.device())
+    about = {**about, "initial_digest": weights.digest(dict(net.named_parameters()))}
+    if about["parameters"].get("pooling") == "best":
+        some, checks = (few(part) for part in (rows, data.rows("validation")))
+        embedded = (network.run(net, data.sequences[part], about["batch_size"], "embed") for part in (some, checks))
+        chosen, scores = family.choose_pooling(net, *embedded, data.targets[some], data.targets[checks], data.exclusive, about)
+        log.info("pooling %s: validation AP %s", chosen, ", ".join(f"{name} {score:.4f}" for name, score in scores.items()))
+        about = {**about, "parameters": {**about["parameters"], "pooling": chosen}, "pooling_ap": scores}
+    if about["regime"] in ("lora", "ia3"):
+        family.adapt(net, about)
+    return net, about
+
+
+def few(rows: np.ndarray) -> np.ndarray:
+    """Evenly spaced rows, not many more than it takes to choose a pooling by."""
+    return rows[:: max(1, len(rows) // 5000)]
+
+
+def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Path, start: Path | None = None) -> dict:
     """Train a network by gradient descent and save its best epoch to ``folder``.
 
     After every epoch the whole state is saved to ``state``; a later call with the same arguments continues from there
@@ -90,6 +124,7 @@ def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Pa
     Args:
         settings: epochs, batch_size, learning_rate, weight_decay, warmup, clip, patience, reverse_complement, shift.
         state: file of the training state.
+        start: folder of published weights; None begins with random ones.
 
     Returns:
         What to add to the ledger.
@@ -106,8 +141,7 @@ def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Pa
         raise ValueError(
             "no target has both classes among the validation windows, so no epoch can be chosen; choose another validation part"
         )
-    about = network.prepare(about, lambda: sample(data, rows))
-    net = network.build(about).to(network.device())
+    net, about = begin(about, data, rows, start)
     per_epoch = math.ceil(len(rows) / settings["batch_size"])
     optimiser = torch.optim.AdamW(groups(net, settings["weight_decay"]), lr=settings["learning_rate"])
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_cosine(settings["warmup"], per_epoch * settings["epochs"]))
@@ -138,9 +172,10 @@ def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Pa
             torch.save({"network": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
                         "now": now}, temporary)  # fmt: skip
     net.load_state_dict(now["best"])
-    network.save(folder, {**about, "history": now["history"], "best_epoch": now["best_epoch"]}, net)
+    trained = sum(one.numel() for one in net.parameters() if one.requires_grad)
+    models.family(about["architecture"]).save(folder, {**about, "history": now["history"], "best_epoch": now["best_epoch"]}, net)
     seen = now["epoch"] * len(rows)
-    return {"parameters": count(net), "trained_parameters": count(net), "sequences": seen, "steps": now["epoch"] * per_epoch,
+    return {"parameters": count(net), "trained_parameters": trained, "initial_digest": about["initial_digest"], "sequences": seen, "steps": now["epoch"] * per_epoch,
             "epochs": now["epoch"], "earlier_seconds": round(earlier, 3), "attempts": now["attempts"],
             "resumed_from": resumed, "flops": 3 * forward_flops(net, data.sequences[rows[:2]]) * seen}  # fmt: skip
 
@@ -161,7 +196,7 @@ def _epoch(net, optimiser, schedule, data: Data, rows: np.ndarray, settings: dic
             continue  # batch normalisation has no variance on one row
         codes = augment(data.sequences[batch], draw, settings)
         inputs = {name: value.to(where) for name, value in net.encode(codes).items()}
-        loss = loss_of(net(**inputs), torch.from_numpy(data.targets[batch]).to(where), data.exclusive)
+        loss = loss_of(net(**inputs).logits, torch.from_numpy(data.targets[batch]).to(where), data.exclusive)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), settings["clip"])
@@ -226,8 +261,9 @@ def warm_cosine(warmup: float, steps: int):
 
 def groups(net, weight_decay: float) -> list[dict]:
     """Parameters in two groups: matrices with weight decay; biases and normalisation without."""
-    wide = [one for one in net.parameters() if one.ndim > 1]
-    flat = [one for one in net.parameters() if one.ndim <= 1]
+    trained = [one for one in net.parameters() if one.requires_grad]
+    wide = [one for one in trained if one.ndim > 1]
+    flat = [one for one in trained if one.ndim <= 1]
     return [{"params": wide, "weight_decay": weight_decay}, {"params": flat, "weight_decay": 0.0}]
 
 

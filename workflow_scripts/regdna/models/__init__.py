@@ -1,11 +1,25 @@
 """The registry of architectures (``registry.yaml``): names and what they need, with nothing imported until one is built."""
 
+from __future__ import annotations
+
 import importlib
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import yaml
+
+if TYPE_CHECKING:
+    import torch
+
+    from regdna.tokenisers import Tokeniser
+
+# Weights come from the vault alone: no library that is imported below may ask a hub for anything.
+os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+# What builds, saves and opens the members of a family. By name: the code of one family is no matter of the others'.
+FAMILIES = {"row zero": "regdna.models.linear", "cnn": "regdna.models.convolutional", "transformer": "regdna.models.encoders"}
 
 
 @dataclass(frozen=True)
@@ -16,7 +30,8 @@ class Architecture:
         module: where it is built; imported when asked for.
         family: ``row zero`` (features and logistic regression), ``cnn`` or ``transformer``.
         summary: one line for tables and methods.
-        parameters: what a study may set, with defaults.
+        sizes: what a study may set of a network that begins with random weights, with defaults; published ones bring theirs.
+        parameters: what a study may set of any, with defaults.
         regimes: how it may be trained; the first is the default.
         citation: where it comes from.
     """
@@ -24,9 +39,10 @@ class Architecture:
     module: str
     family: str
     summary: str
-    parameters: dict
     regimes: list[str]
     citation: str
+    sizes: dict = field(default_factory=dict)
+    parameters: dict = field(default_factory=dict)
 
 
 def _read() -> dict[str, Architecture]:
@@ -42,7 +58,19 @@ def module(architecture: str) -> ModuleType:
     return importlib.import_module(ARCHITECTURES[architecture].module)
 
 
+def family(architecture: str) -> ModuleType:
+    """The module that builds, saves and opens members of an architecture's family."""
+    return importlib.import_module(FAMILIES[ARCHITECTURES[architecture].family])
+
+
 def modules(architecture: str) -> list[str]:
     """Names of the modules whose code decides what an architecture computes; for the digest of a step that uses it."""
-    shared = "linear" if ARCHITECTURES[architecture].family == "row zero" else "network"
-    return [ARCHITECTURES[architecture].module, f"regdna.models.{shared}"]
+    known = ARCHITECTURES[architecture]
+    shared = [] if known.family == "row zero" else ["regdna.models.network"]
+    layouts = ["regdna.models.kipoi"] if known.family == "cnn" else []
+    return [known.module, FAMILIES[known.family], *shared, *layouts]
+
+
+def load(folder: Path, initialisation: str = "published", seed: int = 0, attention: str = "sdpa") -> tuple[torch.nn.Module, Tokeniser]:
+    """The model and tokeniser of any checkpoint folder in a published layout, or of one of ours: ``regdna.models.door.load``."""
+    return importlib.import_module("regdna.models.door").load(Path(folder), initialisation, seed, attention)

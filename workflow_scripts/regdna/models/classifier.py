@@ -31,19 +31,19 @@ class Classifier:
     """A checkpoint folder, opened.
 
     Attributes:
-        about: its ``config.json``: architecture, parameters, targets, labels, length, seed, split digest.
+        about: its ``about.json``: architecture, parameters, targets, labels, length, seed, split digest.
 
     Args:
         folder: ``results/{study}/{dataset}/{model}/seed{seed}/checkpoint``.
     """
 
     def __init__(self, folder: Path):
-        self.about = json.loads((folder / "config.json").read_text())
+        self.about = json.loads((folder / "about.json").read_text())
         if models.ARCHITECTURES[self.about["architecture"]].family == "row zero":
             from regdna.models import linear as kind
         else:
             from regdna.models import network as kind
-        self._logits = kind.load(folder, self.about)
+        self._logits = kind.opened(folder, self.about)
 
     def log_odds(self, codes: np.ndarray, position: np.ndarray) -> np.ndarray:
         """Log-odds of each target on the strand given, float64 (n, T).

@@ -51,12 +51,12 @@ def fit_logistic(features: np.ndarray, labels: np.ndarray, exclusive: bool, l2: 
 
 
 def save(folder: Path, about: dict, weight: np.ndarray, bias: np.ndarray) -> None:
-    """Write a checkpoint: ``config.json`` and ``model.safetensors`` with weight (T, F) and bias (T,)."""
+    """Write a checkpoint: ``about.json`` and ``model.safetensors`` with weight (T, F) and bias (T,)."""
     save_file({"weight": np.ascontiguousarray(weight), "bias": bias}, folder / "model.safetensors")
-    (folder / "config.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+    (folder / "about.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
 
 
-def load(folder: Path, about: dict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def opened(folder: Path, about: dict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function from codes, uint8 (n, L), and positions, float (n,) in bp, to logits, float64 (n, T)."""
     tensors = read_tensors(folder / "model.safetensors")
     features = models.module(about["architecture"]).features

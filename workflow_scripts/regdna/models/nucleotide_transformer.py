@@ -1,24 +1,40 @@
-"""Nucleotide Transformer v2's encoder: transformers' ESM with rotary positions and a bias-free SwiGLU.
+"""Nucleotide Transformer, versions 1 and 2: transformers' ESM, version 2 with a bias-free SwiGLU and rotary positions.
 
 Source: Dalla-Torre et al. 2024, Nature Methods 22:287. The published weights are CC BY-NC-SA 4.0 (non-commercial).
 """
 
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import EsmConfig
-from transformers.models.esm.modeling_esm import EsmModel
+from transformers.models.esm.modeling_esm import EsmClassificationHead, EsmLMHead, EsmModel, EsmPreTrainedModel
 
-from regdna.models.heads import EncoderClassifier
-from regdna.tokenisers import SixMer
+from regdna.models.outputs import Output
+from regdna.step import InputError
+from regdna.tokenisers import KmerBlocks, Tokeniser
+
+TIED = {"lm_head.decoder.weight": "esm.embeddings.word_embeddings.weight"}
+FREQUENCIES = re.compile(r"esm\.encoder\.layer\.\d+\.attention\.self\.rotary_embeddings\.inv_freq")
+
+
+class GatedConfig(EsmConfig):
+    """Version 2's sizes under ESM's names. A model type of its own, so that nothing opens these weights as a plain ESM."""
+
+    model_type = "nucleotide-transformer-v2"
+    add_bias_fnn: bool = False
 
 
 class SwiGLU(nn.Module):
     """Replaces ESM's GELU intermediate: SiLU of the first half times the second."""
 
-    def __init__(self, config: EsmConfig):
+    def __init__(self, config: GatedConfig):
         super().__init__()
-        self.dense = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
+        self.dense = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=config.add_bias_fnn)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """float (n, T, I) from (n, T, H)."""
@@ -26,41 +42,204 @@ class SwiGLU(nn.Module):
         return functional.silu(gate) * up
 
 
-class NucleotideTransformer(EsmModel):
-    """The v2 encoder. ``encode_tokens`` gives the last hidden state, float (n, T, H), from ids and mask, (n, T)."""
+class NucleotideTransformerModel(EsmModel):
+    """The encoder; version 2 where the configuration is a ``GatedConfig``."""
 
     def __init__(self, config: EsmConfig):
         super().__init__(config, add_pooling_layer=False)
-        for layer in self.encoder.layer:
-            layer.intermediate = SwiGLU(config)
-            layer.output.dense = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
-        self.contact_head = None  # predicts protein contacts; a DNA encoder has no use for it
+        if isinstance(config, GatedConfig):
+            for layer in self.encoder.layer:
+                layer.intermediate = SwiGLU(config)
+                layer.output.dense = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.add_bias_fnn)
+            self.post_init()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
+        """``last_hidden_state``, float (n, T, H), from int64 (n, T); also ``hidden_states`` if ``output_hidden_states`` asks for them.
+
+        Raises:
+            ValueError: more tokens than there are positions.
+        """
+        limit = longest_tokens(self.config)
+        if input_ids.shape[1] > limit:
+            raise ValueError(
+                f"a sequence of {input_ids.shape[1]} tokens, but this Nucleotide Transformer takes {limit}; "
+                "shorten the context, or leave out windows with many N (each is a token of its own)"
+            )
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.long()
+        out = super().forward(input_ids=input_ids, attention_mask=mask, **more)
+        return Output(last_hidden_state=out.last_hidden_state, hidden_states=out.hidden_states)
+
+
+class NucleotideTransformerForMaskedLM(EsmPreTrainedModel):
+    """The encoder and its masked-language-model head: the published checkpoint."""
+
+    _tied_weights_keys = TIED
+
+    def __init__(self, config: EsmConfig):
+        super().__init__(config)
+        self.esm = NucleotideTransformerModel(config)
+        self.lm_head = EsmLMHead(config)
         self.post_init()
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """The last hidden state, float (n, T, H)."""
-        return super().forward(input_ids=input_ids, attention_mask=attention_mask.long()).last_hidden_state
+    def get_output_embeddings(self) -> nn.Linear:
+        """The matrix over the vocabulary."""
+        return self.lm_head.decoder
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
+        """``last_hidden_state``, float (n, T, H), and ``logits``, float (n, T, vocabulary)."""
+        out = self.esm(input_ids, attention_mask, **more)
+        out.logits = self.lm_head(out.last_hidden_state)
+        return out
 
 
-def build(parameters: dict, length: int, outputs: int) -> EncoderClassifier:
-    """An encoder with fresh weights under a classification head."""
-    if parameters["hidden"] % (2 * parameters["heads"]):
-        raise ValueError(f"hidden ({parameters['hidden']}) is no even multiple of heads ({parameters['heads']}); rotary positions need one")
-    config = EsmConfig(
-        vocab_size=SixMer.vocabulary,
-        hidden_size=parameters["hidden"],
-        num_hidden_layers=parameters["layers"],
-        num_attention_heads=parameters["heads"],
-        intermediate_size=parameters["intermediate"],
-        hidden_dropout_prob=parameters["dropout"],
+class NucleotideTransformerForSequenceClassification(EsmPreTrainedModel):
+    """The encoder and ESM's classification head on the first token."""
+
+    def __init__(self, config: EsmConfig):
+        super().__init__(config)
+        self.esm = NucleotideTransformerModel(config)
+        self.classifier = EsmClassificationHead(config)
+        self.post_init()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
+        """``last_hidden_state``, float (n, T, H), and ``logits``, float (n, labels)."""
+        out = self.esm(input_ids, attention_mask, **more)
+        out.logits = self.classifier(out.last_hidden_state)
+        return out
+
+
+class GatedModel(NucleotideTransformerModel):
+    """The encoder of version 2, for ``from_pretrained``."""
+
+    config_class = GatedConfig
+
+
+class GatedForMaskedLM(NucleotideTransformerForMaskedLM):
+    """Version 2 with its masked-language-model head, for ``from_pretrained``."""
+
+    config_class = GatedConfig
+
+
+class GatedForSequenceClassification(NucleotideTransformerForSequenceClassification):
+    """Version 2 with a classification head, for ``from_pretrained``."""
+
+    config_class = GatedConfig
+
+
+ENCODER, MASKED_LM, CLASSIFIER = (
+    NucleotideTransformerModel,
+    NucleotideTransformerForMaskedLM,
+    NucleotideTransformerForSequenceClassification,
+)
+
+
+def config_of(content: dict, shapes: dict[str, tuple[int, ...]]) -> EsmConfig:
+    """The configuration of a published or saved ``config.json``; whether the feed-forward is gated, the weights say.
+
+    Raises:
+        InputError: an ESM of another kind.
+    """
+    if content.get("hidden_act", "gelu") not in ("gelu", "silu"):
+        raise InputError(f"config.json: hidden_act is {content['hidden_act']!r}; Nucleotide Transformer has gelu (v1) or SwiGLU (v2)")
+    known = {name: value for name, value in content.items() if name not in ("model_type", "auto_map", "add_bias_fnn")}
+    first = "encoder.layer.0.intermediate.dense"
+    rows = next((shape[0] for key, shape in shapes.items() if key.endswith(f"{first}.weight")), 0)
+    if rows != 2 * content.get("intermediate_size", 0):
+        return EsmConfig(**known)
+    biased = any(key.endswith(f"{first}.bias") for key in shapes)
+    return GatedConfig(**known, add_bias_fnn=biased)
+
+
+def renamed(tensors: dict[str, torch.Tensor], config: EsmConfig, name: str) -> dict[str, torch.Tensor]:
+    """The published tensors under the keys of today's ESM, which holds the rotary frequencies once.
+
+    Raises:
+        InputError: layers with frequencies of their own.
+    """
+    held = [key for key in tensors if FREQUENCIES.fullmatch(key)]
+    kept = {key: value for key, value in tensors.items() if key not in held}
+    if config.position_embedding_type != "rotary":
+        return tensors
+    for key in held:
+        if not torch.equal(tensors[key], tensors[held[0]]):
+            raise InputError(f"{name}: key {key!r} differs from that of layer 0; all layers share their rotary frequencies")
+    once = "esm.rotary_embeddings.inv_freq"
+    if held and len(held) != config.num_hidden_layers:
+        raise InputError(f"{name}: rotary frequencies of {len(held)} layers, config.json has {config.num_hidden_layers}; fetch it again")
+    if once not in kept:
+        width = config.hidden_size // config.num_attention_heads
+        kept[once] = tensors[held[0]].float() if held else 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float) / width)
+    return kept
+
+
+def unused(config: EsmConfig, model: type) -> tuple[str, ...]:
+    """Patterns of keys that a model has no use for: no head of ours reads a pooler, nor rotary positions a table."""
+    table = (r"esm\.embeddings\.position_embeddings\.weight",) if config.position_embedding_type == "rotary" else ()
+    return (r"esm\.embeddings\.position_ids", r"esm\.pooler\.dense\.(weight|bias)", *table)
+
+
+def tokeniser_of(folder: Path, config: EsmConfig) -> Tokeniser:
+    """Blocks of k bases, k and version as the number of tokens says.
+
+    Raises:
+        InputError: a vocabulary of another kind, in the configuration or in the folder's files.
+    """
+    for k in range(2, 9):
+        for version, specials in ((1, 4), (2, 6)):
+            if config.vocab_size == specials + 4**k + 5:
+                tokeniser = KmerBlocks(k, version)
+                tokeniser.check(folder)
+                return tokeniser
+    raise InputError(
+        f"{folder / 'config.json'}: vocab_size {config.vocab_size} is no vocabulary of k-mers (4105 in version 1, 4107 in 2); "
+        "this ESM is no Nucleotide Transformer"
+    )
+
+
+def longest_tokens(config: EsmConfig) -> int:
+    """Tokens that fit, <cls> included: positions begin after the padding's number."""
+    return config.max_position_embeddings - config.pad_token_id - 1
+
+
+def vocabulary(sizes: dict, sample: Callable[[], np.ndarray]) -> Tokeniser:
+    """The tokeniser of an encoder with random weights.
+
+    Args:
+        sizes: ``k`` and ``version``.
+        sample: gives training windows, uint8 (n, L); not needed.
+    """
+    return KmerBlocks(sizes["k"], sizes["version"])
+
+
+def fresh(sizes: dict, tokeniser: Tokeniser) -> EsmConfig:
+    """The configuration of an encoder with random weights.
+
+    Args:
+        sizes: hidden, layers, heads, intermediate, dropout, version.
+
+    Raises:
+        ValueError: the heads do not divide the width, or rotary positions do not divide a head.
+    """
+    rotary = sizes["version"] == 2
+    if sizes["hidden"] % (2 * sizes["heads"] if rotary else sizes["heads"]):
+        raise ValueError(
+            f"hidden ({sizes['hidden']}) is no {'even ' if rotary else ''}multiple of heads ({sizes['heads']})"
+            f"{'; rotary positions need one' if rotary else ''}; change one"
+        )
+    return (GatedConfig if rotary else EsmConfig)(
+        vocab_size=tokeniser.vocabulary,
+        hidden_size=sizes["hidden"],
+        num_hidden_layers=sizes["layers"],
+        num_attention_heads=sizes["heads"],
+        intermediate_size=sizes["intermediate"],
+        hidden_dropout_prob=sizes["dropout"],
         attention_probs_dropout_prob=0.0,
-        max_position_embeddings=2050,
-        position_embedding_type="rotary",
+        max_position_embeddings=2050 if rotary else 1002,
+        position_embedding_type="rotary" if rotary else "absolute",
         layer_norm_eps=1e-12,
-        pad_token_id=SixMer.pad,
+        pad_token_id=tokeniser.pad,
         mask_token_id=2,
-        token_dropout=False,
+        token_dropout=not rotary,
         emb_layer_norm_before=False,
         tie_word_embeddings=False,
     )
-    return EncoderClassifier(NucleotideTransformer(config), SixMer(), parameters["hidden"], outputs)

@@ -1,0 +1,156 @@
+"""DNABERT: a plain BERT on overlapping k-mers, of at most 512 tokens.
+
+Source: Ji et al. 2021, Bioinformatics 37:2112.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import BertConfig
+from transformers.models.bert.modeling_bert import BertModel, BertOnlyMLMHead, BertPooler, BertPreTrainedModel
+
+from regdna.models.outputs import Output
+from regdna.step import InputError
+from regdna.tokenisers import OverlappingKmers, Tokeniser
+
+TIED = {
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
+
+
+class DNABertModel(BertModel):
+    """The encoder."""
+
+    def __init__(self, config: BertConfig):
+        super().__init__(config, add_pooling_layer=False)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
+        """``last_hidden_state``, float (n, T, H), from int64 (n, T).
+
+        Raises:
+            ValueError: more tokens than there are positions.
+        """
+        limit = longest_tokens(self.config)
+        if input_ids.shape[1] > limit:
+            raise ValueError(f"a sequence of {input_ids.shape[1]} tokens, but this DNABERT takes {limit}; shorten the context")
+        out = super().forward(input_ids=input_ids, attention_mask=attention_mask, **more)
+        return Output(last_hidden_state=out.last_hidden_state, hidden_states=out.hidden_states)
+
+
+class DNABertForMaskedLM(BertPreTrainedModel):
+    """The encoder and its masked-language-model head: the published checkpoint."""
+
+    _tied_weights_keys = TIED
+
+    def __init__(self, config: BertConfig):
+        super().__init__(config)
+        self.bert = DNABertModel(config)
+        self.cls = BertOnlyMLMHead(config)
+        self.post_init()
+
+    def get_output_embeddings(self) -> nn.Linear:
+        """The matrix that is tied to the word embeddings."""
+        return self.cls.predictions.decoder
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
+        """``last_hidden_state``, float (n, T, H), and ``logits``, float (n, T, vocabulary)."""
+        out = self.bert(input_ids, attention_mask, **more)
+        out.logits = self.cls(out.last_hidden_state)
+        return out
+
+
+class DNABertForSequenceClassification(BertPreTrainedModel):
+    """The encoder, its pooler and a linear classifier, as fine-tuned by the published recipe."""
+
+    def __init__(self, config: BertConfig):
+        super().__init__(config)
+        self.bert = DNABertModel(config)
+        self.bert.pooler = BertPooler(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
+        """``last_hidden_state``, float (n, T, H), and ``logits``, float (n, labels)."""
+        out = self.bert(input_ids, attention_mask, **more)
+        out.logits = self.classifier(self.dropout(self.bert.pooler(out.last_hidden_state)))
+        return out
+
+
+ENCODER, MASKED_LM, CLASSIFIER = DNABertModel, DNABertForMaskedLM, DNABertForSequenceClassification
+
+
+def config_of(content: dict, shapes: dict[str, tuple[int, ...]]) -> BertConfig:
+    """The configuration of a published or saved ``config.json``."""
+    return BertConfig(**{name: value for name, value in content.items() if name not in ("model_type", "auto_map")})
+
+
+def renamed(tensors: dict[str, torch.Tensor], config: BertConfig, name: str) -> dict[str, torch.Tensor]:
+    """The published tensors: their keys are transformers'."""
+    return tensors
+
+
+def unused(config: BertConfig, model: type) -> tuple[str, ...]:
+    """Patterns of keys that a model has no use for: published beside the language model are a pooler and a next-sentence head."""
+    pooler = () if model is CLASSIFIER else (r"bert\.pooler\.dense\.(weight|bias)",)
+    return (r"bert\.embeddings\.position_ids", r"cls\.seq_relationship\.(weight|bias)", *pooler)
+
+
+def tokeniser_of(folder: Path, config: BertConfig) -> Tokeniser:
+    """Overlapping k-mers, k as the number of tokens says.
+
+    Raises:
+        InputError: a vocabulary of another kind, in the configuration or in the folder's files.
+    """
+    for k in range(3, 7):
+        if config.vocab_size == 4**k + 5:
+            tokeniser = OverlappingKmers(k)
+            tokeniser.check(folder)
+            return tokeniser
+    raise InputError(
+        f"{folder / 'config.json'}: vocab_size {config.vocab_size} is no vocabulary of 3- to 6-mers (69, 261, 1029, 4101); "
+        "this BERT is no DNABERT"
+    )
+
+
+def longest_tokens(config: BertConfig) -> int:
+    """Tokens that fit, [CLS] and [SEP] included."""
+    return config.max_position_embeddings
+
+
+def vocabulary(sizes: dict, sample: Callable[[], np.ndarray]) -> Tokeniser:
+    """The tokeniser of an encoder with random weights.
+
+    Args:
+        sizes: ``k``.
+        sample: gives training windows, uint8 (n, L); not needed.
+    """
+    return OverlappingKmers(sizes["k"])
+
+
+def fresh(sizes: dict, tokeniser: Tokeniser) -> BertConfig:
+    """The configuration of an encoder with random weights.
+
+    Args:
+        sizes: hidden, layers, heads, intermediate, dropout.
+
+    Raises:
+        ValueError: the heads do not divide the width.
+    """
+    if sizes["hidden"] % sizes["heads"]:
+        raise ValueError(f"hidden ({sizes['hidden']}) is no multiple of heads ({sizes['heads']}); change one")
+    return BertConfig(
+        vocab_size=tokeniser.vocabulary,
+        hidden_size=sizes["hidden"],
+        num_hidden_layers=sizes["layers"],
+        num_attention_heads=sizes["heads"],
+        intermediate_size=sizes["intermediate"],
+        hidden_dropout_prob=sizes["dropout"],
+        attention_probs_dropout_prob=sizes["dropout"],
+        layer_norm_eps=1e-12,
+        pad_token_id=tokeniser.pad,
+    )

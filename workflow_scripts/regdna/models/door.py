@@ -1,0 +1,179 @@
+"""The door for checkpoint folders: which architecture lies there, is it whole, and the model and tokeniser that open it.
+
+Published layouts are read as they are: DNABERT-2, Nucleotide Transformer, DNABERT (``config.json``, weights, tokeniser
+files) and the Kipoi files of DeepSEA and Basset (one ``.pth``). No code that comes with a checkpoint is run.
+"""
+
+import importlib
+import json
+from pathlib import Path
+
+import torch
+
+from regdna import models
+from regdna.models import weights
+from regdna.step import InputError
+from regdna.tokenisers import SingleBase, Tokeniser
+
+HEADS = {"MASKED_LM": ("cls.predictions.", "lm_head."), "CLASSIFIER": ("classifier.",)}
+WAYS = ("eager", "sdpa", "flex_attention")
+
+
+def recognise(folder: Path) -> str:
+    """The registry's name of the architecture whose checkpoint lies in a folder.
+
+    Raises:
+        InputError: no layout that is known.
+    """
+    return _architecture(folder, read_config(folder), weights.shapes(weights.read(folder)))
+
+
+def load(folder: Path, initialisation: str = "published", seed: int = 0, attention: str = "sdpa") -> tuple[torch.nn.Module, Tokeniser]:
+    """A folder's model, in evaluation mode on the CPU in float32, and its tokeniser.
+
+    A transformer is called with ``input_ids`` and ``attention_mask``, int64 (n, T), a CNN with codes, uint8 (n, L); what
+    they answer with says ``regdna.models.outputs.Output``.
+
+    Args:
+        initialisation: ``published``, or ``random``: the same architecture and sizes with fresh weights.
+        seed: of fresh weights.
+        attention: ``eager``, ``sdpa`` or ``flex_attention``; the same function computed in other ways.
+
+    Raises:
+        InputError: no known layout, or a checkpoint that is not whole, not safe or not of one piece; one line says what.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder; give the folder that holds the checkpoint")
+    if (folder / "about.json").is_file():
+        net = importlib.import_module("regdna.models.network").load(folder, _way(attention))
+        return net.eval(), getattr(net, "tokeniser", None) or SingleBase()
+    content, tensors = read_config(folder), weights.read(folder)
+    shapes, name = weights.shapes(tensors), str(weights.weight_files(folder)[0])
+    architecture = _architecture(folder, content, shapes)
+    module = models.module(architecture)
+    torch.manual_seed(seed)
+    if content is None:
+        kipoi = _kipoi()
+        net = kipoi.open(tensors, kipoi.recognise(shapes), name)
+        if initialisation == "random":
+            net.apply(lambda part: part.reset_parameters() if hasattr(part, "reset_parameters") else None)
+        return net.eval(), SingleBase()
+    config, kind = _checked(module, folder, content, shapes)
+    config._attn_implementation = _way(attention)
+    tokeniser = module.tokeniser_of(folder, config)
+    if initialisation == "random":
+        return kind(config).eval(), tokeniser
+    return filled(module, kind, config, _prefixed(tensors, kind), name).eval(), tokeniser
+
+
+def filled(module, kind: type, config, tensors: dict[str, torch.Tensor], name: str) -> torch.nn.Module:
+    """A model of a class and a configuration with published tensors in it.
+
+    Args:
+        tensors: by key, the encoder's below its prefix.
+        name: file to name in messages.
+    """
+    model = empty(kind, config)
+    tensors = module.renamed(tensors, config, name)
+    patterns, tied = module.unused(config, kind), module.TIED if config.tie_word_embeddings else {}
+    if kind is module.ENCODER:  # its own keys have no prefix
+        prefix = f"{kind.base_model_prefix}."
+        weights.fill(_Below(model, prefix), tensors, patterns, {}, name)
+    else:
+        weights.fill(model, tensors, patterns, {second: first for second, first in tied.items() if second in model.state_dict()}, name)
+        model.tie_weights()
+    return model
+
+
+def empty(kind: type, config) -> torch.nn.Module:
+    """A model whose weights are about to be read, and so not drawn: that would take minutes for billions."""
+    from transformers.initialization import no_init_weights
+
+    with no_init_weights():
+        return kind(config)
+
+
+class _Below(torch.nn.Module):
+    """An encoder under the name that it has inside a model with a head."""
+
+    def __init__(self, encoder: torch.nn.Module, prefix: str):
+        super().__init__()
+        self.add_module(prefix.removesuffix("."), encoder)
+
+
+def read_config(folder: Path) -> dict | None:
+    """What ``config.json`` says; None where there is none and a ``.pth`` must speak for itself."""
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        if any(Path(folder).glob("*.pth")):
+            return None
+        raise InputError(f"{path}: not found; give a folder with a whole checkpoint, or fetch it again")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: no JSON ({error}); fetch it again") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no keys; fetch it again")
+    return content
+
+
+def _architecture(folder: Path, content: dict | None, shapes: dict[str, tuple[int, ...]]) -> str:
+    if content is None:
+        layout = _kipoi().recognise(shapes)
+        if layout is None:
+            raise InputError(f"{folder}: its .pth file has the keys of no known network (Kipoi's DeepSEA and Basset are)")
+        return layout.split("-")[0]
+    if any(key.endswith(".attention.self.Wqkv.weight") for key in shapes):
+        return "dnabert2"
+    if any(key.endswith(".attention.self.query.weight") for key in shapes):
+        # ESM normalises before attention, under a name that BERT has not.
+        return "nucleotide-transformer" if any(key.endswith(".attention.LayerNorm.weight") for key in shapes) else "dnabert"
+    raise InputError(f"{folder}: its keys are those of no architecture that is known ({', '.join(models.ARCHITECTURES)})")
+
+
+def _kipoi():
+    """By name, as all architectures: a CNN's code is no matter of a transformer's digest."""
+    return importlib.import_module("regdna.models.kipoi")
+
+
+def _checked(module, folder: Path, content: dict, shapes: dict[str, tuple[int, ...]]):
+    """Configuration and class of the model whose keys these are."""
+    heads = [head for head, starts in HEADS.items() if any(key.startswith(starts) for key in shapes)]
+    kind = getattr(module, heads[0] if len(heads) == 1 else "ENCODER")
+    if kind is module.CLASSIFIER:
+        last = max((key for key in shapes if key.startswith("classifier.") and key.endswith(".weight")), key=lambda key: "out_proj" in key)
+        content = {**content, "num_labels": shapes[last][0]}
+        content.pop("id2label", None)
+        content.pop("label2id", None)
+    try:
+        return module.config_of(content, shapes), kind
+    except InputError as error:
+        raise InputError(f"{folder}/{error}") from None
+    except Exception as error:  # whatever transformers finds wrong with a configuration, it says in its own way
+        raise InputError(f"{folder / 'config.json'}: {' '.join(str(error).split())[:200]}; fetch it again") from None
+
+
+def _prefixed(tensors: dict[str, torch.Tensor], kind: type) -> dict[str, torch.Tensor]:
+    """Keys as in a model with a head, where an encoder was saved alone."""
+    prefix = f"{kind.base_model_prefix}."
+    alone = not any(key.startswith(prefix) for key in tensors)
+    return {prefix + key: value for key, value in tensors.items()} if alone else tensors
+
+
+def _way(attention: str) -> str:
+    if attention not in WAYS:
+        raise InputError(f"attention: {attention!r} is not one of {', '.join(WAYS)}")
+    return attention
+
+
+def longest(model: torch.nn.Module, tokeniser: Tokeniser) -> int | None:
+    """The longest context in bp that a model of this door takes; None where there is no limit."""
+    if isinstance(tokeniser, SingleBase):
+        return model.length
+    encoder = getattr(model, "encoder", model) if not hasattr(model, "base_model") else model
+    limit = importlib.import_module(type(encoder).__module__).longest_tokens(encoder.config)
+    if limit is None:
+        return None
+    # A remainder of less than k bases is tokens of its own, so that a longer sequence may have fewer tokens: count down.
+    return next(length for length in range(limit * tokeniser.k + tokeniser.k, 0, -1) if tokeniser.tokens(length) <= limit)

@@ -1,0 +1,144 @@
+"""The tensors of a checkpoint folder: read without running anything that the files may hold, and checked key by key."""
+
+import hashlib
+import json
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from regdna.step import InputError
+
+SINGLE = ("model.safetensors", "pytorch_model.bin")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of a folder that hold its weights: one, or the shards that an index lists; safetensors are preferred.
+
+    Raises:
+        InputError: there are none, an index names what is not there, or several ``.pth`` files lie side by side.
+    """
+    for name in SINGLE:
+        if (folder / name).is_file():
+            return [folder / name]
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            return _shards(index)
+    several = sorted(folder.glob("*.pth"))
+    if len(several) == 1:
+        return several
+    if several:
+        raise InputError(f"{folder}: {several[0].name} and {several[1].name} are two checkpoints; keep each in a folder of its own")
+    raise InputError(f"{folder}: no weights (model.safetensors, pytorch_model.bin or one .pth file); fetch the checkpoint again")
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{index}: no index of shards ('weight_map' is missing or cut short); fetch it again") from None
+    for name in names:
+        if Path(name).name != name or not (index.parent / name).is_file():
+            raise InputError(f"{index}: shard {name!r} is not in its folder; fetch the checkpoint again")
+    return [index.parent / name for name in names]
+
+
+def read(folder: Path) -> dict[str, torch.Tensor]:
+    """Every tensor of a folder by key, on the CPU; large files are mapped, not read.
+
+    Raises:
+        InputError: no weights, a damaged file, a key in two shards, or a pickle that holds more than tensors.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for path in weight_files(folder):
+        found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+        both = sorted(set(found) & set(tensors))
+        if both:
+            raise InputError(f"{path}: key {both[0]!r} is in another shard too; fetch the checkpoint again")
+        tensors |= found
+    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path}: cut short or no .safetensors file ({error}); fetch it again") from None
+
+
+def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        # weights_only: an unpickler that knows tensors and plain containers; anything else that the file asks for is refused.
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError:
+        raise InputError(
+            f"{path}: not opened: it is damaged, or holds more than tensors, and what it holds would be run; "
+            "fetch it again, or take the checkpoint as safetensors"
+        ) from None
+    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: cut short or no file of weights ({' '.join(str(error).split())[:120]}); fetch it again") from None
+    if not isinstance(found, dict) or not found:
+        raise InputError(f"{path}: holds {type(found).__name__}, not tensors by key; save the model's state_dict")
+    strange = [key for key, value in found.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
+    if strange:
+        raise InputError(f"{path}: {strange[0]!r} is no tensor; save the model's state_dict alone")
+    return dict(found)
+
+
+def shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor by key."""
+    return {key: tuple(value.shape) for key, value in tensors.items()}
+
+
+def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], unused: tuple[str, ...], tied: Mapping[str, str], name: str) -> None:
+    """Copy tensors into a model whose keys they must be, one for one.
+
+    Args:
+        model: on the CPU.
+        tensors: by key.
+        unused: patterns (whole key) of published tensors that the model has no use for.
+        tied: pairs of names for one tensor; one may be left out, both must be equal.
+        name: file to name in messages.
+
+    Raises:
+        InputError: a key is missing, unknown, of another shape, holds NaN or infinity, or differs from what it is tied to.
+    """
+    expected = model.state_dict()
+    kept = {key: value for key, value in tensors.items() if not any(re.fullmatch(pattern, key) for pattern in unused)}
+    for second, first in tied.items():  # either name may be the one that was kept
+        if first in kept and second in kept and not torch.equal(kept[first], kept[second]):
+            raise InputError(f"{name}: {second} and {first} are one tensor in this architecture but differ here; fetch the file again")
+        if first in kept or second in kept:
+            kept[first] = kept[second] = kept.get(first, kept.get(second))
+    for said, keys, do in (
+        ("is missing", sorted(set(expected) - set(kept)), "the checkpoint is not whole: fetch it again"),
+        ("is unknown", sorted(set(kept) - set(expected)), "this is no checkpoint of this architecture, or config.json is another's"),
+    ):
+        if keys:
+            more = f" (and {len(keys) - 1} more)" if len(keys) > 1 else ""
+            raise InputError(f"{name}: key {keys[0]!r} {said}{more}; {do}")
+    for key, value in kept.items():
+        if value.shape != expected[key].shape:
+            raise InputError(
+                f"{name}: key {key!r} is {tuple(value.shape)}, config.json asks for {tuple(expected[key].shape)}; "
+                "they do not belong together"
+            )
+        if value.is_floating_point() != expected[key].is_floating_point() or not torch.isfinite(value).all():
+            raise InputError(f"{name}: key {key!r} holds what is no weight (NaN, infinity or whole numbers); fetch the file again")
+    model.load_state_dict(kept, strict=True)
+
+
+def digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """sha256 (16 hex digits) of names, types, shapes and values; equal where all of them are."""
+    total = hashlib.sha256()
+    for key in sorted(tensors):
+        value = tensors[key].detach().cpu().contiguous()
+        total.update(f"{key} {value.dtype} {tuple(value.shape)}\0".encode())
+        total.update(value.view(-1).view(torch.uint8).numpy().data if value.numel() else b"")
+    return total.hexdigest()[:16]

@@ -1,0 +1,198 @@
+"""Tokens of k bases: overlapping ones (DNABERT), and blocks one after the other (Nucleotide Transformer)."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numba
+import numpy as np
+
+from regdna.alphabet import N
+from regdna.tokenisers import vocabulary_files
+from regdna.tokenisers.rows import pad_rows, spans, spell
+
+ORDER = "ATCG"  # of both vocabularies
+RANK = np.array([0, 2, 3, 1, 4], np.int64)  # of the codes A, C, G, T, N in A, T, C, G, N
+CODE = np.array([0, 3, 1, 2, 4], np.uint8)  # and back
+
+
+def words(k: int) -> list[str]:
+    """All k-mers in the vocabularies' order."""
+    return ["".join(word) for word in itertools.product(ORDER, repeat=k)]
+
+
+class OverlappingKmers:
+    """DNABERT's tokens: [CLS], every k-mer from one base to the next, [SEP]; a k-mer with N is [UNK].
+
+    A sequence shorter than k has no k-mer.
+
+    Args:
+        k: 3 to 6.
+
+    Source: Ji, Zhou, Liu and Davuluri 2021, Bioinformatics 37:2112, and the published vocabularies' order.
+    """
+
+    specials = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")  # ids 0 to 4
+    pad, unknown, cls, sep = 0, 1, 2, 3
+
+    def __init__(self, k: int):
+        if k not in (3, 4, 5, 6):
+            raise ValueError(f"k of overlapping k-mers is 3, 4, 5 or 6, not {k}")
+        self.k = k
+        self._texts = [*self.specials, *words(k)]
+        self.vocabulary = len(self._texts)
+
+    def encode(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ids, int64 (n, T), and mask, bool (n, T), all true, of codes, uint8 (n, L); T is L - k + 3, at least 2."""
+        ids = np.empty((len(codes), self.tokens(codes.shape[1])), np.int64)
+        _overlapping(np.ascontiguousarray(codes), self.k, len(self.specials), ids)
+        ids[:, 0], ids[:, -1] = self.cls, self.sep
+        return ids, np.ones(ids.shape, bool)
+
+    def offsets(self, ids: np.ndarray) -> np.ndarray:
+        """Bases [start, end) of each token, 0-based, int32 (n, T, 2): k of them, [UNK] too; 0 to 0 for other specials."""
+        start = np.arange(-1, ids.shape[1] - 1, dtype=np.int32)
+        found = np.broadcast_to(np.stack([start, start + self.k], 1), (*ids.shape, 2))
+        return np.where(self._covers(ids)[..., None], found, 0).astype(np.int32)
+
+    def decode(self, ids: np.ndarray) -> np.ndarray:
+        """Codes, uint8 (L,), of ids, (T,). A base that no known k-mer covers is N: so are known ones between N closer than k."""
+        words = ids[self._covers(ids)] - len(self.specials)
+        codes = np.full(len(words) + self.k - 1 if len(words) else 0, N, np.uint8)
+        known = np.flatnonzero(words >= 0)
+        for place in range(self.k):
+            codes[known + place] = CODE[words[known] >> 2 * (self.k - 1 - place) & 3]
+        return codes
+
+    def tokens(self, length: int) -> int:
+        """Tokens of ``length`` bases."""
+        return max(length - self.k + 1, 0) + 2
+
+    def files(self) -> dict[str, str]:
+        """``vocab.txt`` and ``tokenizer_config.json`` for transformers' BertTokenizer, which takes k-mers with spaces between."""
+        names = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+        config = {"tokenizer_class": "BertTokenizer", "do_lower_case": False, "model_max_length": 512}
+        config |= dict(zip(names, self.specials, strict=True))
+        return {vocabulary_files.LIST: "\n".join(self._texts), "tokenizer_config.json": json.dumps(config, indent=1) + "\n"}
+
+    def check(self, folder: Path) -> None:
+        """Compare with the tokenizer files of a folder, whichever are there.
+
+        Raises:
+            InputError: one of them is of another vocabulary.
+        """
+        ids = {token: one for one, token in enumerate(self._texts)}
+        vocabulary_files.check(folder, ids, f"DNABERT's {self.k}-mers")
+
+    def _covers(self, ids: np.ndarray) -> np.ndarray:
+        """Where a token stands for bases, bool: not where a sequence begins, ends or is padded."""
+        return (ids != self.pad) & (ids != self.cls) & (ids != self.sep)
+
+
+class KmerBlocks:
+    """Nucleotide Transformer's tokens: <cls>, then k-mers that do not overlap.
+
+    Greedy from the left: k known bases make one token, else the next base alone makes one; so an N, and up to k - 1
+    bases before it or at the end, are tokens of their own, and blocks begin anew after it. No token at the end.
+
+    Args:
+        k: 6; 3 for one of the published models of version 2.
+        version: 1 or 2, of the published vocabulary. The first's file ends with <eos> and <bos>, for which the model has no
+            rows; ``vocabulary`` is the model's.
+
+    Source: Dalla-Torre et al. 2024 (Nature Methods 22:287) and the published vocabularies' order.
+    """
+
+    pad, mask, cls = 1, 2, 3
+
+    def __init__(self, k: int, version: int):
+        if version not in (1, 2) or not 1 < k < 7:
+            raise ValueError(f"k is 2 to 6 and the version 1 or 2, not {k} and {version}")
+        self.k, self.version = k, version
+        specials, ends = ["<unk>", "<pad>", "<mask>", "<cls>"], ["<eos>", "<bos>"]
+        front = specials if version == 1 else specials + ends
+        bases = [*words(k), *ORDER, "N"]
+        self._first = len(front)
+        self._listed = [*front, *bases, *(ends if version == 1 else [])]
+        self._texts = [""] * self._first + bases
+        self._widths = np.array([len(text) for text in self._texts])
+        self.vocabulary = len(self._texts)
+
+    def encode(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ids, int64 (n, T), padded to the longest row, and mask, bool (n, T), false at padding; codes are uint8 (n, L)."""
+        flat = np.empty(len(codes) * (codes.shape[1] + 1), np.int32)
+        count = np.empty(len(codes), np.int64)
+        _blocks(np.ascontiguousarray(codes), self.k, self.cls, self._first, flat, count)
+        return pad_rows(flat, count, self.pad)
+
+    def offsets(self, ids: np.ndarray) -> np.ndarray:
+        """Bases [start, end) of each token, 0-based, int32 (n, T, 2); specials and padding cover none."""
+        return spans(ids, self._widths)
+
+    def decode(self, ids: np.ndarray) -> np.ndarray:
+        """Codes, uint8 (L,), of ids, (T,)."""
+        return spell(ids, self._texts)
+
+    def tokens(self, length: int) -> int:
+        """Tokens of ``length`` known bases, <cls> included."""
+        return 1 + length // self.k + length % self.k
+
+    def files(self) -> dict[str, str]:
+        """``vocab.txt``, ``tokenizer_config.json`` and ``special_tokens_map.json`` for transformers' EsmTokenizer."""
+        names = {"unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>", "cls_token": "<cls>"}
+        # The class would add an end token of its own were its name not null.
+        config = {"tokenizer_class": "EsmTokenizer", "eos_token": None, "model_max_length": 1000 if self.version == 1 else 2048}
+        return {
+            vocabulary_files.LIST: "\n".join(self._listed),
+            "tokenizer_config.json": json.dumps(config | names, indent=1) + "\n",
+            "special_tokens_map.json": json.dumps(names, indent=1) + "\n",
+        }
+
+    def check(self, folder: Path) -> None:
+        """Compare with the tokenizer files of a folder, whichever are there.
+
+        Raises:
+            InputError: one of them is of another vocabulary.
+        """
+        ids = {token: one for one, token in enumerate(self._listed)}
+        vocabulary_files.check(folder, ids, f"Nucleotide Transformer v{self.version}'s {self.k}-mers")
+
+
+@numba.njit(cache=True, nogil=True)
+def _overlapping(codes, k, first, ids):
+    """Fill ``ids`` between its first and last column; 1 is [UNK]."""
+    within = 4**k - 1
+    for row in range(len(codes)):
+        word, since = 0, 0  # the last k bases, and how many of them follow the last N
+        for at in range(codes.shape[1]):
+            code = codes[row, at]
+            word = (word << 2 | RANK[code] & 3) & within
+            since = since + 1 if code < N else 0
+            if at >= k - 1:
+                ids[row, at - k + 2] = first + word if since >= k else 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _blocks(codes, k, cls, first, flat, count):
+    """Ids of all rows one after the other in ``flat``, and how many each has in ``count``."""
+    length, single, out = codes.shape[1], first + 4**k, 0
+    for row in range(len(codes)):
+        begin, at = out, 0
+        flat[out] = cls
+        out += 1
+        while at < length:
+            end, word = min(at + k, length), 0
+            here = at
+            while here < end and codes[row, here] < N:
+                word = word << 2 | RANK[codes[row, here]]
+                here += 1
+            if here - at == k:
+                flat[out] = first + word
+                out += 1
+            else:  # an N or the end is near: this base and those before it, one by one
+                here = min(here + 1, length)
+                for base in range(at, here):
+                    flat[out] = single + RANK[codes[row, base]]
+                    out += 1
+            at = here
+        count[row] = out - begin
