@@ -16,27 +16,22 @@ include: "rules/paths.smk"
 include: "rules/phases.smk"
 
 
-wildcard_constraints:
-    study="|".join(STUDIES),
-    dataset="|".join(DATASETS),
-    model="|".join(MODELS),
-    seed=r"\d+",
-    source="|".join(SOURCES),
-    file="|".join(re.escape(file) for file in FILES),
-    locus="|".join(LOCI.index),
-    variants="|".join(VARIANTS) or "none",
-
-
 rule all:
     """Everything of the configured study: results, report, ledger."""
     input:
-        every(config["study"], "sources", "windows", "train", "variants", "evaluate", "report"),
+        every(config["study"], "sources", "vault", "windows", "train", "variants", "evaluate", "report"),
 
 
 rule sources:
     """Every file the study reads, fetched and verified; run this where there is a network."""
     input:
         every(config["study"], "sources"),
+
+
+rule vault:
+    """Every model's published weights, opened once and written down: digests, licence, what they compute."""
+    input:
+        every(config["study"], "vault"),
 
 
 rule windows:

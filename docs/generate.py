@@ -60,11 +60,12 @@ def page() -> str:
         if isinstance(schema["additionalProperties"], dict):
             lines += rows(schema["additionalProperties"], schema, "{id}.")
         lines.append("")
-    lines += ["## Architectures", "", "What `models.{id}.architecture` may be and `models.{id}.parameters` may set.", ""]
-    lines += ["| architecture | family | regimes | parameters and defaults | what it is | source |", "|---|---|---|---|---|---|"]
+    lines += ["## Architectures", "", "What `models.{id}.architecture` may be and `models.{id}.parameters` may set, with defaults.", ""]
+    lines += ["Sizes are for networks that begin with random weights; with `models.{id}.weights` they are those of the weights.", ""]
+    lines += ["| architecture | family | regimes | sizes | parameters | what it is | source |", "|---|---|---|---|---|---|---|"]
     for name, one in ARCHITECTURES.items():
-        parameters = ", ".join(f"`{key}: {value}`" for key, value in one.parameters.items())
-        lines.append(f"| `{name}` | {one.family} | {', '.join(one.regimes)} | {parameters} | {one.summary} | {one.citation} |")
+        sizes, parameters = (", ".join(f"`{key}: {value}`" for key, value in some.items()) for some in (one.sizes, one.parameters))
+        lines.append(f"| `{name}` | {one.family} | {', '.join(one.regimes)} | {sizes} | {parameters} | {one.summary} | {one.citation} |")
     return "\n".join(lines) + "\n"
 
 

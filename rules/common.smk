@@ -1,6 +1,7 @@
 """Functions that rules look things up with, over studies that are validated before any rule exists."""
 
 import re
+import shlex
 import sys
 from functools import cache
 from pathlib import Path
@@ -12,12 +13,13 @@ from snakemake.exceptions import WorkflowError
 
 from regdna.manifest import read_table, read_yaml, validate
 from regdna.models import ARCHITECTURES, modules
-from regdna.plan import absent, disk, downloads, words
+from regdna.models.limits import context
+from regdna.plan import absent, disk, downloads, reachable, restricted, size, words
 from regdna.provenance import code_digest
 from regdna.sources.catalogue import check_at_hand, complete
 from regdna.step import InputError
 from regdna.store import write_json
-from regdna.study import check_datasets, read_studies, references
+from regdna.study import check_datasets, complete_models, read_studies, references, weight_files
 
 SCHEMA = {name: read_yaml(Path(workflow.basedir) / f"rules/schemas/{name}.schema.yaml") for name in ("config", "sources", "study")}
 LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "title": str, "why": str}
@@ -27,12 +29,12 @@ try:
     SOURCES = validate(read_yaml(Path("resources/sources.yaml")), SCHEMA["sources"], "resources/sources.yaml")
     ASSEMBLIES = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
     LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key="locus")
-    STUDIES = read_studies(
-        Path(config["studies"]), config["study"], SCHEMA["study"], ARCHITECTURES, read_yaml(Path("resources/splits.yaml"))
-    )
+    STUDIES = read_studies(Path(config["studies"]), config["study"], SCHEMA["study"], read_yaml(Path("resources/splits.yaml")))
     SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
     for name, content in STUDIES.items():
-        check_datasets(content, SOURCES, ASSEMBLIES, LOCI, f"{config['studies']}/{name}.yaml")
+        path = f"{config['studies']}/{name}.yaml"
+        STUDIES[name] = complete_models(content, ARCHITECTURES, SOURCES, context, SCHEMA["study"], path)
+        check_datasets(STUDIES[name], SOURCES, ASSEMBLIES, LOCI, path)
     check_at_hand(config["study"], STUDIES[config["study"]], SOURCES, Path("results/sources"))
 except InputError as error:
     # Not a WorkflowError: that would wrap the one line in where it was raised, which is not where it must be mended.
@@ -43,6 +45,18 @@ DATASETS = sorted({name for study in STUDIES.values() for name in study["dataset
 MODELS = sorted({name for study in STUDIES.values() for name in study["models"]})
 VARIANTS = sorted({name for study in STUDIES.values() for one in study["datasets"].values() for name in one["variants"]})
 FILES = sorted({file for source in SOURCES.values() for file in source["files"]})
+WEIGHTS = [source for source, entry in SOURCES.items() if "checkpoint" in entry]
+
+
+wildcard_constraints:
+    study="|".join(STUDIES),
+    dataset="|".join(DATASETS),
+    model="|".join(MODELS),
+    seed=r"\d+",
+    source="|".join(SOURCES),
+    file="|".join(re.escape(file) for file in FILES),
+    locus="|".join(LOCI.index),
+    variants="|".join(VARIANTS) or "none",
 
 
 @cache
@@ -73,8 +87,9 @@ def model(wildcards):
 def recipe(wildcards):
     """What decides a model's weights, and nothing else: a change of anything else in the entry must not retrain it."""
     entry = model(wildcards)
-    kept = {name: entry[name] for name in ("architecture", "parameters", "regime", "initialisation", "context")}
-    descends = ARCHITECTURES[entry["architecture"]].family != "row zero" and entry["regime"] == "full"
+    names = ("architecture", "weights", "parameters", "regime", "initialisation", "context")
+    kept = {name: entry[name] for name in names if name in entry}
+    descends = ARCHITECTURES[entry["architecture"]].family != "row zero" and entry["regime"] != "probe"
     return kept | {"training": {name: value for name, value in entry["training"].items() if descends or name == "batch_size"}}
 
 

@@ -60,6 +60,18 @@ def label_files(wildcards):
     return {**({"intervals": intervals} if intervals else {}), **signals, "assemblies": ancient("resources/assemblies.tsv")}
 
 
+def files_of(source):
+    """Every fetched file of a source."""
+    return [source_file(f"{source}/{file}") for file in SOURCES[source]["files"]]
+
+
+def weights(wildcards):
+    """The published weights that a model has its sizes from and what was found in them; nothing for sizes of its own."""
+    source = model(wildcards).get("weights")
+    # Fetched again they are what they were, or vault.json is another.
+    return {"vault": f"results/sources/{source}/vault.json", "weights": ancient(files_of(source))} if source else {}
+
+
 def signal_files(wildcards):
     """The bigWig files of a dataset's targets, in their order."""
     return [source_file(one["signal"]) for one in dataset(wildcards)["targets"].values() if "signal" in one]

@@ -51,7 +51,12 @@ def sources_of(study):
         if "genome" in entry:
             paths |= {source_file(f"{entry['genome']}/{file}") for file in SOURCES[entry["genome"]]["files"]}
         paths |= {source_file(path) for _, path in references(entry)}
-    return sorted(paths)
+    return sorted(paths | {source_file(path) for path in weight_files(STUDIES[study], SOURCES)})
+
+
+def vaults_of(study):
+    """What was found in the published weights that a study's models name."""
+    return sorted({f"results/sources/{path.partition('/')[0]}/vault.json" for path in weight_files(STUDIES[study], SOURCES)})
 
 
 def sources_read(study):
@@ -79,6 +84,26 @@ def say_plan(study):
             f"about {words(held)} of disk without checkpoints",
             file=sys.stderr,
         )
+    for source, licence in restricted(STUDIES[study], SOURCES).items() if workflow.is_main_process else ():
+        print(f"regdna: study {study}: weights {source}: {licence}", file=sys.stderr)
+
+
+def check_network():
+    """Stop before any job where this run must download and cannot."""
+    paths = [f"{job.wildcards.source}/{job.wildcards.file}" for job in workflow.dag.needrun_jobs() if job.rule.name == "fetch_source"]
+    by_hand = config["downloaded"]
+    missing = absent(paths, SOURCES, Path(by_hand) if by_hand else None)
+    if workflow.touch or not missing or (not by_hand and reachable(missing.values())):
+        return
+    given = [f"{key}={value}" for key, value in workflow.config_settings.overwrite_config.items() if key != "downloaded"]
+    command = shlex.join(["snakemake", "sources", "vault", *(["--config", *given] if given else [])])
+    print(
+        f"regdna: {f'{by_hand} does not hold' if by_hand else 'no network to download'} {len(missing)} of the files that this run needs, "
+        f"such as {min(missing)}; run `{command}` where there is a network, or fetch them by hand and give `--config downloaded=FOLDER` "
+        "(docs/downloads.md)",
+        file=sys.stderr,
+    )
+    sys.exit(1)
 
 
 def invocation(wildcards):
@@ -91,6 +116,7 @@ def invocation(wildcards):
 
 PHASES = {
     "sources": sources_of,
+    "vault": vaults_of,
     "windows": lambda study: [
         f"results/{study}/{name}/{file}" for name in STUDIES[study]["datasets"] for file in ("splits.json", "targets.tsv")
     ],
@@ -110,4 +136,5 @@ say_plan(config["study"])
 
 
 onstart:
+    check_network()
     write_json(Path("results/store/last-run.json"), sys.argv[1:])  # for `make resume`

@@ -1,4 +1,4 @@
-"""Sources: every file fetched and verified, every genome indexed. Makes results/sources/{source}/..."""
+"""Sources: every file fetched and verified, every genome indexed, weights opened. Makes results/sources/{source}/..."""
 
 
 rule fetch_source:
@@ -28,7 +28,7 @@ rule fetch_source:
 rule index_genome:
     """The sequence of an assembly, or of a part of it, as one array of codes, and the bits of its repeats."""
     input:
-        fasta=lambda wildcards: [source_file(f"{wildcards.source}/{file}") for file in SOURCES[wildcards.source]["files"]],
+        fasta=lambda wildcards: files_of(wildcards.source),
         assemblies=ancient("resources/assemblies.tsv"),
     output:
         genome="results/sources/{source}/genome.npy",
@@ -48,3 +48,29 @@ rule index_genome:
         assembly=lookup(within=SOURCES, dpath="{source}/assembly"),
     script:
         "../workflow_scripts/index.py"
+
+
+rule verify_weights:
+    """Published weights opened and, if whole, written down: digests, licence, and what they make of two short sequences."""
+    input:
+        files=lambda wildcards: files_of(wildcards.source),
+    output:
+        vault="results/sources/{source}/vault.json",
+    log:
+        "results/sources/logs/verify_weights/{source}.log",
+    benchmark:
+        "results/sources/benchmarks/verify_weights/{source}.jsonl"
+    wildcard_constraints:
+        source="|".join(WEIGHTS) or "none",
+    localrule: True
+    conda:
+        "../envs/torch.yaml"
+    resources:
+        # The file and the network side by side, and room for torch.
+        mem_mb=lambda wildcards: 2000 + 2 * sum(map(size, SOURCES[wildcards.source]["files"].values())) // 1_000_000,
+        runtime=60,
+    params:
+        code=lambda wildcards: code("verify.py", *modules(SOURCES[wildcards.source]["checkpoint"]["architecture"])),
+        about=lambda wildcards: {name: SOURCES[wildcards.source][name] for name in ("origin", "licence", "citation", "checkpoint")},
+    script:
+        "../workflow_scripts/verify.py"

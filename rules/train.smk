@@ -5,6 +5,7 @@ rule train_model:
     """One model trained on one dataset with one seed; a killed job goes on from its last epoch."""
     input:
         unpack(sequence_files),
+        unpack(weights),
         windows="results/{study}/{dataset}/windows.parquet",
         splits="results/{study}/{dataset}/splits.json",
         targets="results/{study}/{dataset}/targets.npy",

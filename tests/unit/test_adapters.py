@@ -136,6 +136,7 @@ class TestAttach:
         net = attach(network("dnabert2"), "lora", {"rank": 3, "alpha": 6.0, "dropout": 0.5}, WIDE)
         module = net.encoder.encoder.layer[1].attention.self.Wqkv
         assert module.lora_A["default"].weight.shape == (3, 32) and module.scaling["default"] == 2
+        assert module.lora_dropout["default"].p == 0.5
         shake(net)
         assert torch.equal(logits(net), logits(net))
         net.encoder.train()

@@ -10,10 +10,11 @@ import pytest
 
 from regdna.manifest import read_table, read_yaml, validate
 from regdna.models import ARCHITECTURES
-from regdna.sources.catalogue import complete
+from regdna.models.limits import context
+from regdna.sources.catalogue import check_at_hand, complete
 from regdna.sources.encode import COLUMNS, write_frozen
 from regdna.step import InputError
-from regdna.study import check_datasets, read_studies, references
+from regdna.study import check_datasets, complete_models, read_studies, references, weight_files
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "rules/schemas/sources.schema.yaml")
@@ -100,6 +101,48 @@ def test_a_tables_files_do_not_make_two_studies_differ(tmp_path):
 )
 def test_a_studys_own_source_is_checked_as_any(sources, message):
     refused(message, studies={"s": study(sources=sources)})
+
+
+# --- weights ---
+
+WEIGHTS = {
+    "w": {"title": "W", "files": {"config.json": {"path": "w/config.json"}}, "checkpoint": {"architecture": "dnabert2", "context": 0}}
+}
+
+
+def test_a_study_may_bring_weights_of_its_own():
+    found = completed(studies={"s": study(sources=WEIGHTS)})
+    assert found["w"]["checkpoint"] == {"architecture": "dnabert2", "context": 0} and "checkpoint" not in found["plain"]
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "message"),
+    [
+        ({"architecture": "dnabert2"}, "sources.w.checkpoint: 'context' is missing"),
+        ({"context": 5}, "sources.w.checkpoint: 'architecture' is missing"),
+        ({"architecture": "dnabert2", "context": -1}, "sources.w.checkpoint.context: -1"),
+        ({"architecture": "dnabert2", "context": "long"}, "sources.w.checkpoint.context: 'long' is not of type integer"),
+        ({"architecture": "dnabert2", "context": 0, "licence": "MIT"}, "sources.w.checkpoint.licence: unknown key"),
+    ],
+)
+def test_a_checkpoint_that_says_too_little_or_too_much_is_refused(checkpoint, message):
+    refused(message, studies={"s": study(sources={"w": WEIGHTS["w"] | {"checkpoint": checkpoint}})})
+
+
+def test_the_name_of_what_the_vault_writes_is_kept():
+    refused("file 'vault.json' has a name that is kept", {"w": {"title": "W", "files": {"vault.json": {"path": "v"}}}})
+
+
+def test_weights_at_hand_must_be_there_or_fetched(tmp_path):
+    found = completed(studies={"s": study(sources=WEIGHTS)})
+    content = {"datasets": {}, "models": {"m": {"weights": "w"}}}
+    assert weight_files(content, found) == ["w/config.json"]
+    with pytest.raises(InputError, match=r"study s: sources.w.files.config.json.path: w/config.json is not there"):
+        check_at_hand("s", content, found, tmp_path)
+    check_at_hand("s", content | {"models": {"m": {}}}, found, tmp_path)
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w/config.json").write_text("{}")
+    check_at_hand("s", content, found, tmp_path)
 
 
 # --- assemblies, names, archives ---
@@ -219,9 +262,11 @@ def shipped():
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         schema = read_yaml(Path("rules/schemas/study.schema.yaml"))
-        studies = read_studies(Path("resources/studies"), "demo", schema, ARCHITECTURES, read_yaml(Path("resources/splits.yaml")))
+        studies = read_studies(Path("resources/studies"), "demo", schema, read_yaml(Path("resources/splits.yaml")))
         table = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
-        return complete(SHIPPED, studies, SCHEMA, set(table["assembly"])), studies, table
+        sources = complete(SHIPPED, studies, SCHEMA, set(table["assembly"]))
+        studies = {name: complete_models(one, ARCHITECTURES, sources, context, schema, name) for name, one in studies.items()}
+        return sources, studies, table
 
 
 def test_every_file_that_a_shipped_study_names_is_there(shipped):
@@ -285,13 +330,57 @@ def test_the_example_in_a_title_has_the_look_of_the_names(source):
     assert examples or source == "ccre-v3-cells"
 
 
+# Small files that come with weights and may be the same for several.
+TOKENISERS = {"special_tokens_map.json", "tokenizer_config.json", "vocab.txt"}
+
+
 def test_sizes_and_digests_are_of_their_form_and_no_file_is_stated_twice():
-    digests = [one["sha256"] for entry in SHIPPED.values() for one in entry["files"].values() if "sha256" in one]
+    files = [(file, one) for entry in SHIPPED.values() for file, one in entry["files"].items() if file not in TOKENISERS]
+    digests = [one[kind] for _, one in files for kind in ("sha256", "md5") if kind in one]
     assert len(digests) == len(set(digests))
     urls = [one["url"] for entry in SHIPPED.values() for one in entry["files"].values() if "url" in one]
     assert len(urls) == len(set(urls))
     unknown = [f"{source}/{file}" for source, file in FILES if not {"bytes", "about"} & set(SHIPPED[source]["files"][file])]
     assert not unknown, "the estimate before a run needs their sizes"
+
+
+CHECKPOINTS = [source for source, entry in SHIPPED.items() if "checkpoint" in entry]
+
+
+@pytest.mark.parametrize("source", CHECKPOINTS)
+def test_weights_are_of_a_known_architecture_and_pinned(source):
+    entry = SHIPPED[source]
+    known = ARCHITECTURES[entry["checkpoint"]["architecture"]]
+    assert known.family in ("cnn", "transformer")
+    if known.family == "transformer":
+        assert "config.json" in entry["files"] and {"vocab.txt", "tokenizer.json"} & set(entry["files"])
+    # A revision or a digest: an address that may give other weights tomorrow pins nothing.
+    weights = {file: one for file, one in entry["files"].items() if file.endswith((".bin", ".safetensors", ".pth"))}
+    assert weights
+    for one in weights.values():
+        assert {"sha256", "md5"} & set(one) or re.search(r"/resolve/[0-9a-f]{40}/", one["url"])
+    assert "NC" not in entry["licence"] or "not for commercial use" in entry["licence"]
+
+
+def test_every_repository_of_weights_is_one_revision():
+    for source in CHECKPOINTS:
+        revisions = {re.search(r"/(?:resolve|record)/([^/]+)/", one["url"])[1] for one in SHIPPED[source]["files"].values()}
+        assert len(revisions) == 1, source
+
+
+@pytest.mark.parametrize(
+    ("source", "longest"),
+    [
+        ("hub-dnabert2", None), ("hub-dnabert-3", 512), ("hub-dnabert-4", 513), ("hub-dnabert-5", 514), ("hub-dnabert-6", 515),
+        ("hub-nt-v1-500m-human-ref", 5994), ("hub-nt-v1-2500m-multi-species", 5994), ("hub-nt-v2-50m", 12282), ("hub-nt-v2-500m", 12282),
+    ],
+)  # fmt: skip
+def test_the_stated_context_is_that_of_the_published_sizes(source, longest):
+    checkpoint = SHIPPED[source]["checkpoint"]
+    sizes = ARCHITECTURES[checkpoint["architecture"]].sizes
+    k = int(source[-1]) if source.startswith("hub-dnabert-") else 6
+    assert context(checkpoint["architecture"], sizes | {"version": 1 if "-v1-" in source else 2, "k": k})[1] == longest
+    assert (checkpoint["context"] or None) == longest
 
 
 def test_regions_lie_in_their_assembly(shipped):
@@ -305,6 +394,7 @@ COPIES = {
     "deepsea-names/predictor.names": "labelled/DeepSEA_predictor.names",
     "mpra-saturation/elements.tsv.gz": "variants/satmut_elements.tsv.gz",
     "hub-dnabert2/tokenizer.json": "tokenizers/dnabert2_tokenizer.json",
+    "hub-dnabert-6/vocab.txt": "tokenizers/dnabert_6mer_vocab.txt",
     **{
         f"gue/{ours}-{part}.csv": f"labelled/GUE/{theirs}_{part}.csv.gz"
         for ours, theirs in {"tf-0": "tf_0", "tf-1": "tf_1", "tf-2": "tf_2", "core-promoter-all": "prom_prom_core_all",

@@ -180,8 +180,10 @@ class TestForward:
     @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"])
     def test_any_integers_do_from_numpy_or_torch(self, name, dtype):
         net, codes = small(name), random_codes(4)
-        expected = net(codes).logits
+        net.average_strands = True
+        expected, averaged = net(codes).logits, net(codes).probabilities
         assert torch.equal(net(codes.astype(dtype)).logits, expected)
+        assert torch.equal(net(codes.astype(dtype)).probabilities, averaged)
         assert torch.equal(net(torch.from_numpy(codes.astype(dtype))).logits, expected)
         assert torch.allclose(net(np.asfortranarray(codes)[::-1]).logits.flip(0), expected, atol=2e-6)
 
@@ -286,8 +288,10 @@ class TestBasenji:
         assert block(torch.from_numpy(x)).detach().numpy() == pytest.approx(expected, abs=1e-12)
 
     def test_a_fresh_residual_block_changes_nothing(self):
-        x = torch.randn(5, 4, 11)
-        assert torch.equal(Dilated(4, 3, 2, 0.5).train()(x), x)
+        x, block = torch.randn(5, 4, 11), Dilated(4, 3, 2, 0.5).train()
+        assert torch.equal(block(x), x)
+        scales = [one.weight.tolist() for one in block.layers if isinstance(one, nn.BatchNorm1d)]
+        assert scales == [[1] * 3, [0] * 4]
 
     def test_the_network_is_its_blocks_in_order(self):
         net, codes = small("basenji").double(), random_codes(8, 2)

@@ -9,7 +9,7 @@ from torch import nn
 from regdna.models import linear
 from regdna.models.classifier import log_odds
 from regdna.models.heads import EncoderClassifier, choose_pooling
-from regdna.models.pooling import LEARNED, POOLINGS, pooling
+from regdna.models.pooling import LEARNED, POOLINGS, Several, pooling
 
 WIDTH = 6
 GARBAGE = [0.0, 1e30, float("inf"), float("-inf"), float("nan")]
@@ -174,6 +174,14 @@ class TestPooling:
         net = pooling(name, WIDTH)
         assert bool(list(net.parameters())) == (name in LEARNED)
         assert net.needs_bases == (name == "bases")
+
+    def test_several_gives_each_that_needs_no_training_under_its_name(self):
+        hidden, mask, bases = batch()
+        net = Several(WIDTH)
+        found = net.parts(net(hidden, mask, bases).numpy())
+        assert net.needs_bases and set(found) == set(POOLINGS) - set(LEARNED)
+        for name, part in found.items():
+            assert np.array_equal(part, pooling(name, WIDTH)(hidden, mask, bases).numpy())
 
     def test_another_name_is_refused_with_those_there_are(self):
         with pytest.raises(ValueError, match="no pooling is called 'median'; there are mean, cls, max, attention, bases"):

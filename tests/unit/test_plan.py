@@ -1,6 +1,9 @@
+import socket
+import threading
+
 import pytest
 
-from regdna.plan import disk, downloads, size, words
+from regdna.plan import absent, disk, downloads, reachable, restricted, size, words
 
 SOURCES = {
     "whole": {"assembly": "hg19", "files": {"w.fa.gz": {"url": "u", "bytes": 900, "about": 1}}},
@@ -22,13 +25,17 @@ SOURCES = {
             "y.npz": {"path": "y", "bytes": 11},
         },
     },
+    "weights": {"assembly": "", "licence": "CC BY-NC-SA 4.0: not for commercial use", "checkpoint": {},
+                "files": {"w.json": {"url": "u", "about": 20}, "w.bin": {"url": "u", "bytes": 7000}}},
+    "own": {"assembly": "", "licence": "", "checkpoint": {}, "files": {"o.pth": {"path": "p", "bytes": 3}}},
 }  # fmt: skip
 LENGTHS = {"hg19": 1_000_000}
 
 
-def study(datasets, **models):
-    """A study of datasets, and of models as (datasets, seeds)."""
+def study(datasets, weights=(), **models):
+    """A study of datasets, of models as (datasets, seeds), and of weights that two models of no dataset name."""
     runs = {name: {"datasets": some, "seeds": list(range(seeds))} for name, (some, seeds) in models.items()}
+    runs |= {f"{source}-{at}": {"datasets": [], "seeds": [], "weights": source} for source in weights for at in range(2)}
     return {"datasets": {name: {"variants": {}} | entry for name, entry in datasets.items()}, "models": runs}
 
 
@@ -106,6 +113,89 @@ def test_sequences_take_a_byte_a_base_beside_their_files(entry, files, bases):
 def test_variants_and_what_windows_are_described_by_are_counted():
     entry = sequences("bundle/y.csv", tss="marks/a.bed", variants={"v": "marks/b.bed.gz"})
     assert disk(study({"d": entry}), SOURCES, LENGTHS) == 80 + 5000 + 5000
+
+
+def test_weights_are_held_once():
+    entry = sequences("bundle/y.csv")
+    assert disk(study({"d": entry}, weights=["weights", "own"]), SOURCES, LENGTHS) == 80 + 7020 + 3
+
+
+@pytest.mark.parametrize(
+    ("licence", "kept"),
+    [
+        ("CC BY-NC-SA 4.0", True), ("CC BY-NC-SA 4.0: not for commercial use", True), ("Non-commercial use only", True),
+        ("noncommercial", True), ("free for academic use", True), ("CC BY 3.0", False), ("Apache-2.0", False), ("MIT", False), ("", False),
+    ],
+)  # fmt: skip
+def test_a_licence_against_commercial_use_is_noticed(licence, kept):
+    sources = SOURCES | {"weights": SOURCES["weights"] | {"licence": licence}}
+    assert restricted(study({}, weights=["own", "weights"]), sources) == ({"weights": licence} if kept else {})
+    assert restricted(study({}, weights=["own"]), sources) == {}
+
+
+def test_what_must_come_over_the_network_is_what_is_neither_at_hand_nor_downloaded(tmp_path):
+    paths = ["weights/w.json", "weights/w.bin", "own/o.pth", "bundle/train.mat"]
+    assert absent(paths, SOURCES, None) == absent(paths, SOURCES, tmp_path) == {"weights/w.json": "u", "weights/w.bin": "u"}
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/w.json").touch()
+    assert absent(paths, SOURCES, tmp_path) == {"weights/w.bin": "u"}
+    (tmp_path / "w.bin").touch()
+    assert absent(paths, SOURCES, tmp_path) == {}
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """An environment that names no proxy."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def open_port():
+    """A port that takes connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.fixture
+def closed_port():
+    """A port that refuses connections."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound, so that nobody else listens there meanwhile
+        yield held.getsockname()[1]
+
+
+def test_one_host_that_answers_is_a_network(bare, open_port, closed_port):
+    here, away = f"http://127.0.0.1:{open_port}/a", f"https://127.0.0.1:{closed_port}/b"
+    assert reachable([here]) and reachable([away, here]) and reachable([here, f"{here}/c"])
+    assert not reachable([away]) and not reachable([away, f"{away}/c"])
+    assert not reachable(["https://127.0.0.1:99999/a"])
+
+
+def test_where_there_is_a_proxy_it_is_the_proxy_that_must_answer(bare, open_port, closed_port):
+    here, away = f"http://127.0.0.1:{open_port}/a", f"https://127.0.0.1:{closed_port}/b"
+    bare.setenv("HTTPS_PROXY", f"http://127.0.0.1:{open_port}")
+    assert reachable([away])
+    bare.setenv("HTTPS_PROXY", f"127.0.0.1:{open_port}")  # without a scheme, as some write it
+    assert reachable([away])
+    bare.setenv("http_proxy", f"http://127.0.0.1:{closed_port}")
+    assert not reachable([here])
+    bare.setenv("no_proxy", "127.0.0.1")
+    assert reachable([here]) and not reachable([away])
+
+
+def test_a_name_that_is_looked_up_for_ever_is_not_waited_for(bare, open_port):
+    end, connect = threading.Event(), socket.create_connection
+
+    def look_up(*_):
+        end.wait(20)
+        return connect(("127.0.0.1", open_port))
+
+    bare.setattr(socket, "create_connection", look_up)
+    assert not reachable(["https://a.org/x", "https://b.org/x"], seconds=0.2)  # it is, for who waits
+    end.set()
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import yaml
 
 from regdna.manifest import read_yaml, validate
 from regdna.models import ARCHITECTURES
+from regdna.models.limits import context
 from regdna.sources.catalogue import complete
 from regdna.step import InputError
-from regdna.study import apply_preset, check_datasets, complete_models, read_studies, references
+from regdna.study import apply_preset, check_datasets, complete_models, read_studies, references, weight_files
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "rules/schemas/study.schema.yaml")
@@ -19,6 +20,10 @@ SOURCES = {
     "annotation": {"assembly": "hg19", "files": {"tss.bed": {}, "islands.bed": {}, "calls.vcf": {}, "k562.bigWig": {}}},
     "other": {"assembly": "hg38", "files": {"tss.bed": {}, "calls.vcf": {}, "k562.bigWig": {}}},
     "genes": {"assembly": "", "files": {"own.csv": {}}},
+    "nt": {"assembly": "", "files": {"n.json": {}, "n.bin": {}}, "checkpoint": {"architecture": "nucleotide-transformer", "context": 600}},
+    "bpe": {"assembly": "", "files": {"b.bin": {}}, "checkpoint": {"architecture": "dnabert2", "context": 0}},
+    "kipoi": {"assembly": "", "files": {"k.pth": {}}, "checkpoint": {"architecture": "basset", "context": 600}},
+    "strange": {"assembly": "", "files": {"s.bin": {}}, "checkpoint": {"architecture": "dnabert3", "context": 0}},
 }
 PRESETS = {
     "published": {"assembly": "hg38", "rule": "chromosomes", "test": ["chr1"], "validation": ["chr2:1-30,000"], "unused": ["chr3"],
@@ -90,11 +95,16 @@ def edited(changes):
     return study
 
 
+def completed(study, name="s", sources=SOURCES):
+    """A validated study with its models completed as the workflow does."""
+    return complete_models(study, ARCHITECTURES, sources, context, SCHEMA, name)
+
+
 def read(tmp_path, study, sources=SOURCES):
     """A study read and checked as the workflow does."""
     path = tmp_path / "s.yaml"
     path.write_text(study if isinstance(study, str) else yaml.safe_dump(study))
-    found = read_studies(tmp_path, "s", SCHEMA, ARCHITECTURES, PRESETS)["s"]
+    found = completed(read_studies(tmp_path, "s", SCHEMA, PRESETS)["s"], str(path), sources)
     check_datasets(found, sources, ASSEMBLIES, LOCI, str(path))
     return found
 
@@ -114,7 +124,8 @@ def test_a_valid_study_is_completed(tmp_path):
     assert study["models"]["kmer"]["seeds"] == [1]
     assert study["models"]["kmer"]["datasets"] == ["sites", "region"]
     basset = study["models"]["basset"]
-    assert basset["parameters"] == ARCHITECTURES["basset"].parameters
+    assert basset["parameters"] == ARCHITECTURES["basset"].sizes | ARCHITECTURES["basset"].parameters
+    assert basset["initialisation"] == "random" and "weights" not in basset
     assert basset["seeds"] == [1, 2] and basset["datasets"] == ["sites"] and basset["regime"] == "full"
     assert (basset["training"]["epochs"], basset["training"]["learning_rate"], basset["training"]["batch_size"]) == (2, 0.01, 64)
     assert study["training"]["epochs"] == 5
@@ -125,11 +136,11 @@ def test_a_valid_study_is_completed(tmp_path):
 
 def test_completing_changes_neither_the_study_nor_the_registry(tmp_path):
     content = yaml.safe_load(STUDY)
-    before, registry = copy.deepcopy(content), copy.deepcopy({name: one.parameters for name, one in ARCHITECTURES.items()})
-    study = complete_models(validate(content, SCHEMA, "s"), ARCHITECTURES, "s")
+    before, registry = copy.deepcopy(content), copy.deepcopy(ARCHITECTURES)
+    study = completed(validate(content, SCHEMA, "s"))
     study["models"]["basset"]["parameters"]["hidden"] = 1
     assert content == before
-    assert registry == {name: one.parameters for name, one in ARCHITECTURES.items()}
+    assert registry == ARCHITECTURES
 
 
 # what is changed, and what the message must hold besides the file
@@ -163,6 +174,31 @@ WRONG = {
     "wrong setting": ({"models.basset.training": {"shift": "4"}}, ["models.basset.training.shift: '4'", "int"]),
     "number for a switch": ({"models.basset.training": {"reverse_complement": 1}}, ["basset.training.reverse_complement: 1", "bool"]),
     "regime it has not": ({"models.basset.regime": "probe"}, ["models.basset.regime", "basset has full, not probe"]),
+    "adapters it has not": ({"models.basset.regime": "lora"}, ["models.basset.regime", "basset has full, not lora"]),
+    "unknown regime": ({"models.basset.regime": "lorra"}, ["models.basset.regime: 'lorra'", "did you mean 'lora'"]),
+    "setting out of range": ({"models.basset.training": {"warmup": 2.0}}, ["models.basset.training.warmup: 2.0"]),
+    "no architecture": ({"models.kmer": {}}, ["models.kmer: 'architecture' is missing", "or 'weights'"]),
+    "nothing published": ({"models.basset.initialisation": "published"}, ["models.basset.initialisation", "need 'weights'", "say random"]),
+    "unknown start": ({"models.basset.initialisation": "pretrained"}, ["basset.initialisation: 'pretrained'", "published, random"]),
+    "unknown weights": ({"models.kmer": {"weights": "nt2"}}, ["models.kmer.weights: source 'nt2' is not in", "did you mean 'nt'"]),
+    "weights that are none": ({"models.kmer": {"weights": "genes"}}, ["models.kmer.weights: source 'genes' has no 'checkpoint'"]),
+    "weights of nothing known": (
+        {"models.kmer": {"weights": "strange"}},
+        ["models.kmer.weights: source strange: checkpoint.architecture: 'dnabert3' is not known", "did you mean 'dnabert"],
+    ),
+    "weights of another architecture": (
+        {"models.kmer": {"weights": "nt", "architecture": "dnabert2"}},
+        ["models.kmer.architecture: dnabert2, but source nt is nucleotide-transformer"],
+    ),
+    "a size beside weights": (
+        {"models.kmer": {"weights": "nt", "parameters": {"l2": 2.0, "layers": 3}}},
+        ["models.kmer.parameters.layers: a size, and sizes are those of the weights"],
+    ),
+    "unknown parameter beside weights": (
+        {"models.kmer": {"weights": "nt", "parameters": {"lay": 3}}},
+        ["models.kmer.parameters.lay: unknown key"],
+    ),
+    "sizes of no network": ({"models.basset.parameters": {"widths": [8]}}, ["models.basset.parameters", "3, 1 and 3"]),
     "model's dataset": ({"models.basset.datasets": ["site"]}, ["models.basset.datasets: 'site'", "did you mean 'sites'"]),
     "both kinds": ({"datasets.sites.windows": {"bin": 200, "context": 200}}, ["datasets.sites", "either 'sequences' or 'windows'"]),
     "neither kind": ({"datasets.sites.sequences": REMOVED}, ["datasets.sites", "either 'sequences' or 'windows'"]),
@@ -420,24 +456,130 @@ def test_a_file_that_is_not_there_or_not_text_is_refused(tmp_path):
         read_yaml(tmp_path / "b.yaml")
 
 
+# a model, the length of the windows of sites (those of region have 1000), and what the message must hold
+LENGTHS = {
+    "windows longer than weights": ({"weights": "nt"}, 200, ["kmer.context", "1000 bp of the windows of region", "nt take at most 600 bp"]),
+    "one base too long": ({"weights": "nt", "context": 601}, 601, ["sees 601 bp of the windows of", "at most 600 bp; set it to 600"]),
+    "context longer than weights": (
+        {"weights": "nt", "context": 700, "datasets": ["region"]},
+        200,
+        ["sees 700 bp of the windows of region (1000 bp)", "at most 600 bp; set it to 600"],
+    ),
+    "longer than an architecture takes": (
+        {"architecture": "dnabert", "parameters": {"k": 3}, "datasets": ["region"]},
+        200,
+        ["kmer.context: the model sees 1000 bp of the windows of region", "dnabert of these sizes takes at most 512 bp"],
+    ),
+    "exactly one length": (
+        {"weights": "kipoi", "datasets": ["region"]},
+        200,
+        ["sees 1000 bp of the windows of region, but", "exactly 600 bp; set it to 600"],
+    ),
+    "windows shorter than weights": (
+        {"weights": "kipoi", "datasets": ["sites"]},
+        200,
+        ["200 bp of the windows of sites", "exactly 600 bp; give sites windows of 600 bp or more"],
+    ),
+    "context shorter than weights": (
+        {"weights": "kipoi", "context": 500, "datasets": ["region"]},
+        200,
+        ["sees 500 bp of the windows of region (1000 bp)", "exactly 600 bp; set it to 600"],
+    ),
+    "shorter than an architecture takes": (
+        {"architecture": "basset", "context": 60, "datasets": ["region"]},
+        200,
+        ["sees 60 bp of the windows of region (1000 bp)", "basset of these sizes takes at least"],
+    ),
+    "length known of the context alone": (
+        {"weights": "nt", "context": 900, "datasets": ["sites"]},
+        0,
+        ["sees 900 bp of the windows of sites, but", "at most 600 bp; set it to 600"],
+    ),
+    "too short, of unknown length": ({"weights": "kipoi", "context": 90, "datasets": ["sites"]}, 0, ["exactly 600 bp; set it to 600"]),
+}  # fmt: skip
+
+
+def of_length(model, length):
+    """The study with one model more or less, and sites of a length."""
+    return edited({
+        "models.kmer": model, "models.basset": {"architecture": "composition"}, "datasets.sites.sequences.length": length,
+        "datasets.sites.loci": [],
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LENGTHS)
+def test_a_context_that_the_model_does_not_take_is_refused_with_the_limit(tmp_path, case):
+    model, length, parts = LENGTHS[case]
+    refused(tmp_path, of_length(model, length), "models.kmer.context", *parts)
+
+
+@pytest.mark.parametrize(
+    ("model", "length", "limits"),
+    [
+        ({"weights": "nt", "context": 600}, 600, [1, 600]),
+        ({"weights": "nt", "context": 200}, 1000, [1, 600]),
+        ({"weights": "bpe"}, 30_000, [1, None]),
+        ({"weights": "kipoi", "context": 600}, 601, [600, 600]),
+        ({"weights": "kipoi", "datasets": ["sites"]}, 600, [600, 600]),
+        ({"weights": "kipoi", "datasets": ["sites"]}, 0, [600, 600]),
+        ({"architecture": "dnabert", "context": 515}, 1000, [6, 515]),
+        ({"architecture": "dnabert2"}, 30_000, [1, None]),
+        ({"architecture": "nucleotide-transformer"}, 12_282, [1, 12_282]),
+        ({"architecture": "nucleotide-transformer", "parameters": {"version": 1}}, 5994, [1, 5994]),
+    ],
+)
+def test_a_context_within_the_limits_is_taken(tmp_path, model, length, limits):
+    assert read(tmp_path, of_length(model, length))["models"]["kmer"]["limits"] == limits
+
+
+def test_weights_bring_architecture_sizes_and_start(tmp_path):
+    models = {
+        "plain": {"weights": "nt", "context": 200},
+        "said": {"weights": "nt", "context": 200, "architecture": "nucleotide-transformer", "initialisation": "published", "regime": "ia3"},
+        "twin": {"weights": "nt", "context": 200, "initialisation": "random", "parameters": {"l2": 3.0}},
+        "own": {"architecture": "nucleotide-transformer", "parameters": {"layers": 2, "l2": 3.0}},
+    }
+    study = read(tmp_path, edited({"models": models}))
+    known = ARCHITECTURES["nucleotide-transformer"]
+    plain, said, twin, own = (study["models"][name] for name in models)
+    assert plain["architecture"] == own["architecture"] == "nucleotide-transformer"
+    assert [one["initialisation"] for one in (plain, said, twin, own)] == ["published", "published", "random", "random"]
+    assert [one.get("weights") for one in (plain, said, twin, own)] == ["nt", "nt", "nt", None]
+    assert plain["parameters"] == known.parameters and twin["parameters"] == known.parameters | {"l2": 3.0}
+    assert own["parameters"] == known.sizes | known.parameters | {"layers": 2, "l2": 3.0}
+    assert said["regime"] == "ia3" and plain["regime"] == "full"
+
+
+def test_the_files_of_weights_are_named_once_in_order(tmp_path):
+    models = {
+        "a": {"weights": "nt", "context": 9},
+        "b": {"weights": "bpe"},
+        "c": {"weights": "nt", "context": 8},
+        "d": {"architecture": "dnabert2"},
+    }
+    study = read(tmp_path, edited({"models": models}))
+    assert weight_files(study, SOURCES) == ["bpe/b.bin", "nt/n.json", "nt/n.bin"]
+    assert weight_files(read(tmp_path, STUDY), SOURCES) == []
+
+
 def test_an_unknown_study_is_refused_with_the_nearest(tmp_path):
     (tmp_path / "demo.yaml").write_text(STUDY)
     with pytest.raises(InputError, match="study 'dmo' is not in .*did you mean 'demo'"):
-        read_studies(tmp_path, "dmo", SCHEMA, ARCHITECTURES, PRESETS)
+        read_studies(tmp_path, "dmo", SCHEMA, PRESETS)
 
 
 @pytest.mark.parametrize("name", ["sources", "store", "logs", "Big_Study"])
 def test_a_study_whose_name_cannot_be_a_folder_of_results_is_refused(tmp_path, name):
     (tmp_path / f"{name}.yaml").write_text(STUDY)
     with pytest.raises(InputError, match=f"{name}.*rename it"):
-        read_studies(tmp_path, name, SCHEMA, ARCHITECTURES, PRESETS)
+        read_studies(tmp_path, name, SCHEMA, PRESETS)
 
 
 def test_every_study_in_the_folder_is_checked_not_only_the_chosen(tmp_path):
     (tmp_path / "a.yaml").write_text(STUDY)
     (tmp_path / "b.yaml").write_text(STUDY.replace("exclusive", "exclusif"))
     with pytest.raises(InputError, match="b.yaml"):
-        read_studies(tmp_path, "a", SCHEMA, ARCHITECTURES, PRESETS)
+        read_studies(tmp_path, "a", SCHEMA, PRESETS)
 
 
 def test_a_whole_number_is_fine_where_a_fraction_may_stand(tmp_path):
@@ -465,7 +607,7 @@ def test_a_locus_whose_window_just_fits_is_taken(tmp_path):
     loci = LOCI.copy()
     # 1000 bp around 200: 400 on either side, and one for an odd remainder
     loci.loc["edge", ["start", "end"]] = [20_401, 20_601]
-    study = complete_models(validate(edited({"datasets.region.loci": ["edge"]}), SCHEMA, "s"), ARCHITECTURES, "s")
+    study = completed(validate(edited({"datasets.region.loci": ["edge"]}), SCHEMA, "s"))
     check_datasets(study, SOURCES, ASSEMBLIES, loci, "s")
     loci.loc["edge", ["start", "end"]] = [20_399, 20_599]
     with pytest.raises(InputError, match="outside what source part holds"):
@@ -542,9 +684,9 @@ def test_the_shipped_studies_are_valid(shipped, monkeypatch):
     assemblies = pd.read_csv("resources/assemblies.tsv", sep="\t")
     loci = pd.read_csv("resources/loci.tsv", sep="\t", index_col="locus")
     path = Path(shipped)
-    studies = read_studies(path.parent, path.stem, SCHEMA, ARCHITECTURES, read_yaml(ROOT / "resources/splits.yaml"))
+    studies = read_studies(path.parent, path.stem, SCHEMA, read_yaml(ROOT / "resources/splits.yaml"))
     sources = validate(read_yaml(ROOT / "resources/sources.yaml"), schema, "sources.yaml")
     sources = complete(sources, studies, schema, set(assemblies["assembly"]))
     for name, study in studies.items():
-        check_datasets(study, sources, assemblies, loci, name)
+        check_datasets(completed(study, name, sources), sources, assemblies, loci, name)
     assert path.stem in studies

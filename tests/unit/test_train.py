@@ -75,7 +75,7 @@ class TestResume:
         cost, resumed = trained(data, tmp_path / "resumed", state=state)
         assert same(whole, resumed)
         assert cost["resumed_from"] == (epochs or None) and cost["attempts"] == (2 if epochs else 1)
-        one, two = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("whole", "resumed"))
+        one, two = (json.loads((tmp_path / name / "about.json").read_text()) for name in ("whole", "resumed"))
         assert one == two and len(one["history"]) == 4
 
     @pytest.mark.parametrize("architecture", ["nucleotide-transformer", "dnabert2"])
@@ -135,7 +135,7 @@ class TestEarlyStopping:
     def test_the_best_epoch_is_kept_and_patience_ends_training(self, data, tmp_path, monkeypatch, values, patience, epochs, best):
         weights = self.scripted(monkeypatch, values)
         cost, found = trained(data, tmp_path / "run", {"epochs": 6, "patience": patience})
-        config = json.loads((tmp_path / "run/config.json").read_text())
+        config = json.loads((tmp_path / "run/about.json").read_text())
         assert cost["epochs"] == len(config["history"]) == epochs
         assert config["best_epoch"] == best
         assert same(found, {name: value.contiguous() for name, value in weights[best - 1].items()})
@@ -144,7 +144,7 @@ class TestEarlyStopping:
     def test_the_validation_value_is_that_of_the_saved_models_predictions(self, tmp_path, exclusive):
         data = toy_models.data(tmp_path / "data", exclusive=exclusive)
         trained(data, tmp_path / "run", {"epochs": 3})
-        config = json.loads((tmp_path / "run/config.json").read_text())
+        config = json.loads((tmp_path / "run/about.json").read_text())
         rows = data.rows("validation")
         odds = Classifier(tmp_path / "run").log_odds(data.sequences[rows], data.position(rows))
         labels = data.targets[rows]
@@ -210,7 +210,7 @@ class TestLearning:
         about = entry(data, architecture, regime="probe")
         cost = fit_probe(about, data, tmp_path)
         found = load_file(tmp_path / "model.safetensors")
-        saved = json.loads((tmp_path / "config.json").read_text())
+        saved = json.loads((tmp_path / "about.json").read_text())
         fresh = network.build(saved).state_dict()
         assert {name for name in fresh if not torch.equal(fresh[name], found[name])} == {"head.weight", "head.bias"}
         assert cost["trained_parameters"] == 3 * 16 + 3 < cost["parameters"]

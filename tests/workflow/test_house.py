@@ -20,7 +20,7 @@ FLOORS = [
     "bootstrap", "assess", "verdict",
     "plots", "tracks", "page",
 ]  # fmt: skip
-TARGETS = {"all", "sources", "windows", "train", "variants", "evaluate", "report"}
+TARGETS = {"all", "sources", "vault", "windows", "train", "variants", "evaluate", "report"}
 # Scripts that no rule runs.
 LONE_SCRIPTS = {"resolve.py", "resume.py"}
 

@@ -1,14 +1,22 @@
-"""What a study will cost before it costs it: bytes to download and disk to hold."""
+"""What a study needs before it runs: bytes to download and a network for them, disk to hold, licences to keep."""
 
+import queue
+import re
+import socket
+import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from regdna.study import references
+from regdna.study import references, weight_files
 
 ROW_BYTES = 80  # of a window in the tables of windows, compressed
 HELD_OUT = 0.2  # share of windows that are predicted
 LINE_BYTES = 25  # of an interval in a BED file
 PACKED = (".gz", ".npz", ".parquet")  # about four letters a byte
+PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+NON_COMMERCIAL = re.compile(r"\bnon-?commercial|\bnot for commercial|\bBY-NC\b|\bacademic use\b", re.IGNORECASE)
 
 
 def size(entry: dict) -> int:
@@ -27,25 +35,71 @@ def downloads(paths: Iterable[str], sources: dict) -> tuple[int, int, int]:
     return len(remote), sum(map(size, remote)), sum(not size(one) for one in remote)
 
 
-def absent(paths: Iterable[str], sources: dict, folder: Path) -> dict[str, str]:
+def absent(paths: Iterable[str], sources: dict, folder: Path | None) -> dict[str, str]:
     """Those of these files that come over the network and are not in a folder of downloads, with their addresses.
 
     Args:
         paths: ``source/file``.
         sources: every source, completed.
-        folder: files fetched by hand, as ``source/file`` or ``file``.
+        folder: files fetched by hand, as ``source/file`` or ``file``; None for none.
     """
     found = {}
     for path in paths:
         source, _, file = path.partition("/")
         url = sources[source]["files"][file].get("url")
-        if url and not (folder / path).is_file() and not (folder / file).is_file():
+        by_hand = folder is not None and ((folder / path).is_file() or (folder / file).is_file())
+        if url and not by_hand:
             found[path] = url
     return found
 
 
+def restricted(study: dict, sources: dict) -> dict[str, str]:
+    """Sources of a study's weights that may not be used commercially, with their licences.
+
+    Args:
+        study: validated.
+        sources: every source, completed.
+    """
+    used = [path.partition("/")[0] for path in weight_files(study, sources)]
+    return {source: sources[source]["licence"] for source in used if NON_COMMERCIAL.search(sources[source]["licence"])}
+
+
+def reachable(urls: Iterable[str], seconds: float = 5.0) -> bool:
+    """Whether any of the hosts of these addresses, or the proxy that the environment names for it, takes a TCP connection.
+
+    All are tried at once, and none for longer than ``seconds``; nothing is asked of them.
+    """
+    hosts = {f"{parts.scheme}://{parts.netloc}" for parts in map(urlsplit, urls)}
+    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+
+    def knock(host: str) -> None:
+        try:
+            socket.create_connection(_place(host), seconds).close()
+            answers.put(True)
+        except (OSError, ValueError):  # ValueError: an address that is none
+            answers.put(False)
+
+    for host in hosts:
+        # A name is looked up without a limit on time: a thread left behind with it must not hold the process.
+        threading.Thread(target=knock, args=(host,), daemon=True).start()
+    end = time.monotonic() + seconds
+    try:
+        return any(answers.get(timeout=max(0.0, end - time.monotonic())) for _ in hosts)
+    except queue.Empty:
+        return False
+
+
+def _place(url: str) -> tuple[str, int]:
+    """Host and port that a download of this address connects to first."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    asked = select_proxy(url, get_environ_proxies(url)) or url
+    parts = urlsplit(asked if "://" in asked else f"http://{asked}")
+    return parts.hostname or "", parts.port or PORTS[parts.scheme]
+
+
 def disk(study: dict, sources: dict, lengths: dict[str, int]) -> int:
-    """About how many bytes a study's sources, genomes, sequences, windows and predictions take, less its models' checkpoints.
+    """About how many bytes a study's sources, genomes, sequences, windows and predictions take, less the checkpoints that it trains.
 
     Windows and predictions are counted of genomes alone: how many rows a file of sequences has is not known beforehand.
 
@@ -54,7 +108,7 @@ def disk(study: dict, sources: dict, lengths: dict[str, int]) -> int:
         sources: every source, completed.
         lengths: bases of each assembly.
     """
-    paths, genomes, total = set(), {}, 0
+    paths, genomes, total = set(weight_files(study, sources)), {}, 0
     for name, entry in study["datasets"].items():
         paths |= {path for _, path in references(entry)}
         if "genome" in entry:

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -13,27 +14,48 @@ RESERVED_NAMES = ("sources", "store", "logs")
 NAME = re.compile(r"^[a-z0-9-]+$")
 
 
-def complete_models(study: dict, architectures: dict, name: str) -> dict:
-    """Give every model its architecture's parameters and the study's training settings, and check both.
+Limits = Callable[[str, dict], tuple[int, int | None]]
+
+
+def complete_models(study: dict, architectures: dict, sources: dict, limits: Limits, schema: dict, name: str) -> dict:
+    """Give every model its architecture, parameters, start, limits and training settings, and check them.
+
+    A model's ``limits`` are the shortest and the longest sequence in bp that it takes, None for no limit.
 
     Args:
         study: a validated study.
-        architectures: name to an object with parameters, regimes and family.
+        architectures: name to an object with sizes, parameters, regimes and family.
+        sources: every source, completed.
+        limits: limits of an architecture with these parameters.
+        schema: of a study.
         name: file to name in messages.
 
     Raises:
-        InputError: an unknown architecture, parameter or setting, one of the wrong type, or a regime that it has not.
+        InputError: an unknown architecture, source of weights, parameter or setting, one of the wrong type or without effect, or a
+            regime or start that the model has not.
     """
     study = copy.deepcopy(study)
     for model, entry in study["models"].items():
         key = f"{name}: models.{model}"
+        checkpoint = _checkpoint(entry, sources, key)
         if entry["architecture"] not in architectures:
-            raise InputError(f"{key}.architecture: {entry['architecture']!r} is not known{nearest(entry['architecture'], architectures)}")
+            place = f"{key}.architecture" if checkpoint is None else f"{key}.weights: source {entry['weights']}: checkpoint.architecture"
+            raise InputError(f"{place}: {entry['architecture']!r} is not known{nearest(entry['architecture'], architectures)}")
         known = architectures[entry["architecture"]]
         if entry["regime"] not in known.regimes:
             raise InputError(f"{key}.regime: {entry['architecture']} has {', '.join(known.regimes)}, not {entry['regime']}")
-        entry["parameters"] = _override(known.parameters, entry["parameters"], f"{key}.parameters")
+        if checkpoint is None:
+            entry["parameters"] = _override(known.sizes | known.parameters, entry["parameters"], f"{key}.parameters")
+            entry["limits"] = _limits(limits, entry, key)
+        else:
+            size = next((one for one in entry["parameters"] if one in known.sizes), None)
+            if size:
+                raise InputError(f"{key}.parameters.{size}: a size, and sizes are those of the weights; take it out")
+            entry["parameters"] = _override(known.parameters, entry["parameters"], f"{key}.parameters")
+            shortest = checkpoint["context"] if known.family == "cnn" else 1
+            entry["limits"] = [shortest, checkpoint["context"] or None]
         entry["training"] = _override(study["training"], entry["training"], f"{key}.training")
+        validate(entry["training"], {**schema["$defs"]["training"], "$defs": schema["$defs"]}, name, f"models.{model}.training.")
         # Row zero draws no random numbers: further seeds would repeat the first.
         entry["seeds"] = study["seeds"][:1] if known.family == "row zero" else list(study["seeds"])
         for dataset in entry["datasets"]:
@@ -41,6 +63,45 @@ def complete_models(study: dict, architectures: dict, name: str) -> dict:
                 raise InputError(f"{key}.datasets: {dataset!r} is not a dataset of the study{nearest(dataset, study['datasets'])}")
         entry["datasets"] = entry["datasets"] or list(study["datasets"])
     return study
+
+
+def _checkpoint(entry: dict, sources: dict, key: str) -> dict | None:
+    """What a model's weights are, None without any; its architecture and its start are put into the entry where they are left out."""
+    entry.setdefault("initialisation", "published" if "weights" in entry else "random")
+    if "weights" not in entry:
+        if "architecture" not in entry:
+            raise InputError(f"{key}: 'architecture' is missing; add it, or 'weights'")
+        if entry["initialisation"] == "published":
+            raise InputError(f"{key}.initialisation: published weights need 'weights', the source of them; add it, or say random")
+        return None
+    held = {name: source["checkpoint"] for name, source in sources.items() if "checkpoint" in source}
+    if entry["weights"] not in held:
+        why = "has no 'checkpoint'" if entry["weights"] in sources else "is not in resources/sources.yaml"
+        raise InputError(f"{key}.weights: source {entry['weights']!r} {why}{nearest(entry['weights'], held)}")
+    checkpoint = held[entry["weights"]]
+    if entry.setdefault("architecture", checkpoint["architecture"]) != checkpoint["architecture"]:
+        raise InputError(
+            f"{key}.architecture: {entry['architecture']}, but source {entry['weights']} is {checkpoint['architecture']}; take it out"
+        )
+    return checkpoint
+
+
+def _limits(limits: Limits, entry: dict, key: str) -> list[int | None]:
+    try:
+        return list(limits(entry["architecture"], entry["parameters"]))
+    except ValueError as error:  # sizes that no network can have
+        raise InputError(f"{key}.parameters: {error}") from None
+
+
+def weight_files(study: dict, sources: dict) -> list[str]:
+    """Every ``source/file`` of the weights that a study's models name, in order, once.
+
+    Args:
+        study: validated.
+        sources: every source, completed.
+    """
+    used = sorted({entry["weights"] for entry in study["models"].values() if "weights" in entry})
+    return [f"{source}/{file}" for source in used for file in sources[source]["files"]]
 
 
 def _override(defaults: dict, given: dict, key: str) -> dict:
@@ -146,6 +207,7 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
         for model, one in here.items():
             if length and one["context"] > length:
                 raise InputError(f"{name}: models.{model}.context: {one['context']} bp, but windows of {dataset} have {length}; shorten it")
+            _check_context(one, length, dataset, f"{name}: models.{model}.context")
         if entry["loci"] and not length:
             raise InputError(f"{key}.loci: loci need to know the length of the sequences; say it in sequences.length")
         for locus in entry["loci"]:
@@ -153,6 +215,22 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
             _check_views(loci.loc[locus], here, length, f"{key}.loci: {locus}")
         if entry["variants"] and "genome" not in entry:
             raise InputError(f"{key}.variants: variants need 'genome'; sequences alone have no flanks to fill from")
+
+
+def _check_context(entry: dict, length: int, dataset: str, key: str) -> None:
+    """Refuse what a model would see of a dataset's windows where it is shorter or longer than the model takes."""
+    (shortest, longest), view = entry["limits"], entry["context"] or length
+    whose = f"the weights of {entry['weights']} take" if "weights" in entry else f"{entry['architecture']} of these sizes takes"
+    if not view or (shortest <= view and (longest is None or view <= longest)):
+        return
+    limit = longest if longest is not None and view > longest else shortest
+    bound = "exactly" if shortest == longest else "at most" if limit == longest else "at least"
+    if view > limit:
+        advice = f"set it to {limit}" if bound == "exactly" else f"set it to {limit} or less"
+    else:
+        advice = f"give {dataset} windows of {limit} bp or more" if 0 < length < limit else f"set it to {limit}"
+    said = f"sees {view} bp of the windows of {dataset}" + (f" ({length} bp)" if length not in (0, view) else "")
+    raise InputError(f"{key}: the model {said}, but {whose} {bound} {limit} bp; {advice}")
 
 
 def _check_sources(entry: dict, sources: dict, key: str) -> None:
@@ -282,14 +360,13 @@ def _check_views(row: pd.Series, models: dict, length: int, key: str) -> None:
             raise InputError(f"{key} has {row.end - row.start} bp, but model {model} sees {view}; shorten it or widen its context")
 
 
-def read_studies(folder: Path, chosen: str, schema: dict, architectures: dict, presets: dict) -> dict[str, dict]:
-    """Every study in a folder by name: read, validated, completed.
+def read_studies(folder: Path, chosen: str, schema: dict, presets: dict) -> dict[str, dict]:
+    """Every study in a folder by name: read, validated, with the rules of published splits; its models are not yet completed.
 
     Args:
         folder: of one YAML file a study.
         chosen: the study that must be among them.
         schema: of a study.
-        architectures: name to an object with parameters, regimes and family.
         presets: published splits by name.
 
     Raises:
@@ -306,9 +383,7 @@ def read_studies(folder: Path, chosen: str, schema: dict, architectures: dict, p
             raise InputError(
                 f"{path}: a study may not be called {name!r} (small letters, digits, hyphens, and not a folder of results); rename it"
             )
-        study = complete_models(validate(read_yaml(path), schema, str(path)), architectures, str(path))
-        for model, entry in study["models"].items():
-            validate(entry["training"], {**schema["$defs"]["training"], "$defs": schema["$defs"]}, str(path), f"models.{model}.training.")
+        study = validate(read_yaml(path), schema, str(path))
         for dataset, entry in study["datasets"].items():
             entry["split"] = apply_preset(entry["split"], presets, f"{path}: datasets.{dataset}.split")
         studies[name] = study

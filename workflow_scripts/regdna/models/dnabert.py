@@ -81,7 +81,9 @@ class DNABertForSequenceClassification(BertPreTrainedModel):
         return out
 
 
-ENCODER, MASKED_LM, CLASSIFIER = DNABertModel, DNABertForMaskedLM, DNABertForSequenceClassification
+def classes(config: BertConfig) -> dict[str, type]:
+    """The class of each kind of model: the encoder alone, and with each head."""
+    return {"encoder": DNABertModel, "masked_lm": DNABertForMaskedLM, "classifier": DNABertForSequenceClassification}
 
 
 def config_of(content: dict, shapes: dict[str, tuple[int, ...]]) -> BertConfig:
@@ -94,9 +96,9 @@ def renamed(tensors: dict[str, torch.Tensor], config: BertConfig, name: str) -> 
     return tensors
 
 
-def unused(config: BertConfig, model: type) -> tuple[str, ...]:
+def unused(config: BertConfig, kind: str) -> tuple[str, ...]:
     """Patterns of keys that a model has no use for: published beside the language model are a pooler and a next-sentence head."""
-    pooler = () if model is CLASSIFIER else (r"bert\.pooler\.dense\.(weight|bias)",)
+    pooler = () if kind == "classifier" else (r"bert\.pooler\.dense\.(weight|bias)",)
     return (r"bert\.embeddings\.position_ids", r"cls\.seq_relationship\.(weight|bias)", *pooler)
 
 

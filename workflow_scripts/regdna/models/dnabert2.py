@@ -302,7 +302,9 @@ class DNABert2ForSequenceClassification(DNABert2PreTrained):
         return out
 
 
-ENCODER, MASKED_LM, CLASSIFIER = DNABert2Model, DNABert2ForMaskedLM, DNABert2ForSequenceClassification
+def classes(config: DNABert2Config) -> dict[str, type]:
+    """The class of each kind of model: the encoder alone, and with each head."""
+    return {"encoder": DNABert2Model, "masked_lm": DNABert2ForMaskedLM, "classifier": DNABert2ForSequenceClassification}
 
 
 def config_of(content: dict, shapes: dict[str, tuple[int, ...]]) -> DNABert2Config:
@@ -321,9 +323,9 @@ def renamed(tensors: dict[str, torch.Tensor], config: DNABert2Config, name: str)
     return tensors
 
 
-def unused(config: DNABert2Config, model: type) -> tuple[str, ...]:
+def unused(config: DNABert2Config, kind: str) -> tuple[str, ...]:
     """Patterns of keys that a model has no use for: a pooler is trained with a classifier alone."""
-    return () if model is CLASSIFIER else (r"bert\.pooler\.dense\.(weight|bias)",)
+    return () if kind == "classifier" else (r"bert\.pooler\.dense\.(weight|bias)",)
 
 
 def tokeniser_of(folder: Path, config: DNABert2Config) -> Tokeniser:

@@ -7,15 +7,17 @@ files) and the Kipoi files of DeepSEA and Basset (one ``.pth``). No code that co
 import importlib
 import json
 from pathlib import Path
+from types import ModuleType
 
 import torch
+from transformers import PretrainedConfig, PreTrainedModel
 
 from regdna import models
 from regdna.models import weights
 from regdna.step import InputError
 from regdna.tokenisers import SingleBase, Tokeniser
 
-HEADS = {"MASKED_LM": ("cls.predictions.", "lm_head."), "CLASSIFIER": ("classifier.",)}
+HEADS = {"masked_lm": ("cls.predictions.", "lm_head."), "classifier": ("classifier.",)}
 WAYS = ("eager", "sdpa", "flex_attention")
 
 
@@ -62,44 +64,35 @@ def load(folder: Path, initialisation: str = "published", seed: int = 0, attenti
     config, kind = _checked(module, folder, content, shapes)
     config._attn_implementation = _way(attention)
     tokeniser = module.tokeniser_of(folder, config)
-    if initialisation == "random":
-        return kind(config).eval(), tokeniser
-    return filled(module, kind, config, _prefixed(tensors, kind), name).eval(), tokeniser
+    chosen = module.classes(config)[kind]
+    model = chosen(config) if initialisation == "random" else empty(chosen, config)
+    if initialisation != "random":
+        _fill(model, module, kind, tensors, name)
+    return model.eval(), tokeniser
 
 
-def filled(module, kind: type, config, tensors: dict[str, torch.Tensor], name: str) -> torch.nn.Module:
-    """A model of a class and a configuration with published tensors in it.
-
-    Args:
-        tensors: by key, the encoder's below its prefix.
-        name: file to name in messages.
-    """
-    model = empty(kind, config)
-    tensors = module.renamed(tensors, config, name)
-    patterns, tied = module.unused(config, kind), module.TIED if config.tie_word_embeddings else {}
-    if kind is module.ENCODER:  # its own keys have no prefix
-        prefix = f"{kind.base_model_prefix}."
-        weights.fill(_Below(model, prefix), tensors, patterns, {}, name)
-    else:
-        weights.fill(model, tensors, patterns, {second: first for second, first in tied.items() if second in model.state_dict()}, name)
+def _fill(model: torch.nn.Module, module: ModuleType, kind: str, tensors: dict[str, torch.Tensor], name: str) -> None:
+    """Put published tensors into a model, whether an encoder was saved alone or inside a model with a head."""
+    prefix = f"{model.base_model_prefix}."
+    if not any(key.startswith(prefix) for key in tensors):
+        tensors = {prefix + key: value for key, value in tensors.items()}
+    tensors = module.renamed(tensors, model.config, name)
+    patterns = module.unused(model.config, kind)
+    if kind == "masked_lm":
+        weights.fill(model, tensors, patterns, module.TIED if model.config.tie_word_embeddings else {}, name)
         model.tie_weights()
-    return model
+    elif kind == "classifier":
+        weights.fill(model, tensors, patterns, {}, name)
+    else:
+        weights.fill(torch.nn.ModuleDict({model.base_model_prefix: model}), tensors, patterns, {}, name)
 
 
-def empty(kind: type, config) -> torch.nn.Module:
+def empty(kind: type, config: PretrainedConfig) -> torch.nn.Module:
     """A model whose weights are about to be read, and so not drawn: that would take minutes for billions."""
     from transformers.initialization import no_init_weights
 
     with no_init_weights():
         return kind(config)
-
-
-class _Below(torch.nn.Module):
-    """An encoder under the name that it has inside a model with a head."""
-
-    def __init__(self, encoder: torch.nn.Module, prefix: str):
-        super().__init__()
-        self.add_module(prefix.removesuffix("."), encoder)
 
 
 def read_config(folder: Path) -> dict | None:
@@ -124,11 +117,12 @@ def _architecture(folder: Path, content: dict | None, shapes: dict[str, tuple[in
         if layout is None:
             raise InputError(f"{folder}: its .pth file has the keys of no known network (Kipoi's DeepSEA and Basset are)")
         return layout.split("-")[0]
-    if any(key.endswith(".attention.self.Wqkv.weight") for key in shapes):
+    # By any of an architecture's own names, so that what lacks a key is still called by its name.
+    if any(".attention.self.Wqkv." in key or ".mlp.gated_layers." in key for key in shapes):
         return "dnabert2"
-    if any(key.endswith(".attention.self.query.weight") for key in shapes):
+    if any(".attention.self.query." in key or ".attention.self.key." in key for key in shapes):
         # ESM normalises before attention, under a name that BERT has not.
-        return "nucleotide-transformer" if any(key.endswith(".attention.LayerNorm.weight") for key in shapes) else "dnabert"
+        return "nucleotide-transformer" if any(".attention.LayerNorm." in key for key in shapes) else "dnabert"
     raise InputError(f"{folder}: its keys are those of no architecture that is known ({', '.join(models.ARCHITECTURES)})")
 
 
@@ -137,11 +131,10 @@ def _kipoi():
     return importlib.import_module("regdna.models.kipoi")
 
 
-def _checked(module, folder: Path, content: dict, shapes: dict[str, tuple[int, ...]]):
-    """Configuration and class of the model whose keys these are."""
-    heads = [head for head, starts in HEADS.items() if any(key.startswith(starts) for key in shapes)]
-    kind = getattr(module, heads[0] if len(heads) == 1 else "ENCODER")
-    if kind is module.CLASSIFIER:
+def _checked(module: ModuleType, folder: Path, content: dict, shapes: dict[str, tuple[int, ...]]) -> tuple[PretrainedConfig, str]:
+    """Configuration of the model whose keys these are, and its kind."""
+    kind = next((head for head, starts in HEADS.items() if any(key.startswith(starts) for key in shapes)), "encoder")
+    if kind == "classifier":
         last = max((key for key in shapes if key.startswith("classifier.") and key.endswith(".weight")), key=lambda key: "out_proj" in key)
         content = {**content, "num_labels": shapes[last][0]}
         content.pop("id2label", None)
@@ -154,17 +147,17 @@ def _checked(module, folder: Path, content: dict, shapes: dict[str, tuple[int, .
         raise InputError(f"{folder / 'config.json'}: {' '.join(str(error).split())[:200]}; fetch it again") from None
 
 
-def _prefixed(tensors: dict[str, torch.Tensor], kind: type) -> dict[str, torch.Tensor]:
-    """Keys as in a model with a head, where an encoder was saved alone."""
-    prefix = f"{kind.base_model_prefix}."
-    alone = not any(key.startswith(prefix) for key in tensors)
-    return {prefix + key: value for key, value in tensors.items()} if alone else tensors
-
-
 def _way(attention: str) -> str:
     if attention not in WAYS:
         raise InputError(f"attention: {attention!r} is not one of {', '.join(WAYS)}")
     return attention
+
+
+def save(folder: Path, model: PreTrainedModel, tokeniser: Tokeniser) -> None:
+    """Write a transformer as a folder in its published layout, which this door opens again: weights, configuration, tokeniser."""
+    model.save_pretrained(folder)
+    for file, text in tokeniser.files().items():
+        (Path(folder) / file).write_text(text, encoding="utf-8")
 
 
 def longest(model: torch.nn.Module, tokeniser: Tokeniser) -> int | None:

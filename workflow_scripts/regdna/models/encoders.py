@@ -34,7 +34,8 @@ def build(about: dict, sample: Callable[[], np.ndarray], start: Path | None = No
     torch.manual_seed(about["seed"])
     if start is None:
         tokeniser = module.vocabulary(about["parameters"], sample)
-        encoder = module.ENCODER(module.fresh(about["parameters"], tokeniser))
+        config = module.fresh(about["parameters"], tokeniser)
+        encoder = module.classes(config)["encoder"](config)
     else:
         model, tokeniser = models.load(start, about["initialisation"], about["seed"])
         encoder = model.base_model
@@ -107,7 +108,7 @@ def load(folder: Path, about: dict, attention: str) -> EncoderClassifier:
     module, tensors = models.module(about["architecture"]), weights.read(folder)
     config = module.config_of(door.read_config(folder), weights.shapes(tensors))
     config._attn_implementation = attention
-    encoder = door.empty(module.ENCODER, config)
+    encoder = door.empty(module.classes(config)["encoder"], config)
     prefix = f"{encoder.base_model_prefix}."
     own = {f"encoder.{key.removeprefix(prefix)}" if key.startswith(prefix) else key: value for key, value in tensors.items()}
     tokeniser = module.tokeniser_of(folder, config)

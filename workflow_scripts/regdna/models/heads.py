@@ -1,7 +1,5 @@
 """What is put on an encoder: a pooling and one linear layer; and which pooling a frozen encoder is read best with."""
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from torch import nn
@@ -10,16 +8,7 @@ from regdna.models.classifier import log_odds
 from regdna.models.outputs import Output
 from regdna.models.pooling import LEARNED, POOLINGS
 from regdna.models.pooling import pooling as make_pooling
-
-
-class Tokeniser(Protocol):
-    """What a head needs of a tokeniser."""
-
-    def encode(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """ids, int64 (n, T), and mask, bool (n, T), of codes, uint8 (n, L)."""
-
-    def offsets(self, ids: np.ndarray) -> np.ndarray:
-        """Bases [start, end) of each token, int32 (n, T, 2), 0-based; empty for special tokens and padding."""
+from regdna.tokenisers import Tokeniser
 
 
 class EncoderClassifier(nn.Module):

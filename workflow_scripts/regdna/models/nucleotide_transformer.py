@@ -126,15 +126,19 @@ class GatedForSequenceClassification(NucleotideTransformerForSequenceClassificat
     config_class = GatedConfig
 
 
-ENCODER, MASKED_LM, CLASSIFIER = (
-    NucleotideTransformerModel,
-    NucleotideTransformerForMaskedLM,
-    NucleotideTransformerForSequenceClassification,
-)
+def classes(config: EsmConfig) -> dict[str, type]:
+    """The class of each kind of model: the encoder alone, and with each head."""
+    if isinstance(config, GatedConfig):
+        return {"encoder": GatedModel, "masked_lm": GatedForMaskedLM, "classifier": GatedForSequenceClassification}
+    return {
+        "encoder": NucleotideTransformerModel,
+        "masked_lm": NucleotideTransformerForMaskedLM,
+        "classifier": NucleotideTransformerForSequenceClassification,
+    }
 
 
 def config_of(content: dict, shapes: dict[str, tuple[int, ...]]) -> EsmConfig:
-    """The configuration of a published or saved ``config.json``; whether the feed-forward is gated, the weights say.
+    """The configuration of a published or saved ``config.json``; version 2 says ``add_bias_fnn``, or its weights do.
 
     Raises:
         InputError: an ESM of another kind.
@@ -142,11 +146,11 @@ def config_of(content: dict, shapes: dict[str, tuple[int, ...]]) -> EsmConfig:
     if content.get("hidden_act", "gelu") not in ("gelu", "silu"):
         raise InputError(f"config.json: hidden_act is {content['hidden_act']!r}; Nucleotide Transformer has gelu (v1) or SwiGLU (v2)")
     known = {name: value for name, value in content.items() if name not in ("model_type", "auto_map", "add_bias_fnn")}
-    first = "encoder.layer.0.intermediate.dense"
-    rows = next((shape[0] for key, shape in shapes.items() if key.endswith(f"{first}.weight")), 0)
-    if rows != 2 * content.get("intermediate_size", 0):
+    first = [key for key in shapes if ".intermediate.dense." in key]
+    doubled = any(key.endswith("weight") and shapes[key][0] == 2 * content.get("intermediate_size", 0) for key in first)
+    if not doubled and "add_bias_fnn" not in content:
         return EsmConfig(**known)
-    biased = any(key.endswith(f"{first}.bias") for key in shapes)
+    biased = content.get("add_bias_fnn", any(key.endswith("bias") for key in first))
     return GatedConfig(**known, add_bias_fnn=biased)
 
 
@@ -172,7 +176,7 @@ def renamed(tensors: dict[str, torch.Tensor], config: EsmConfig, name: str) -> d
     return kept
 
 
-def unused(config: EsmConfig, model: type) -> tuple[str, ...]:
+def unused(config: EsmConfig, kind: str) -> tuple[str, ...]:
     """Patterns of keys that a model has no use for: no head of ours reads a pooler, nor rotary positions a table."""
     table = (r"esm\.embeddings\.position_embeddings\.weight",) if config.position_embedding_type == "rotary" else ()
     return (r"esm\.embeddings\.position_ids", r"esm\.pooler\.dense\.(weight|bias)", *table)

@@ -81,7 +81,7 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
             f"{path}: not opened: it is damaged, or holds more than tensors, and what it holds would be run; "
             "fetch it again, or take the checkpoint as safetensors"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+    except (RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError, OSError) as error:
         raise InputError(f"{path}: cut short or no file of weights ({' '.join(str(error).split())[:120]}); fetch it again") from None
     if not isinstance(found, dict) or not found:
         raise InputError(f"{path}: holds {type(found).__name__}, not tensors by key; save the model's state_dict")
@@ -126,7 +126,7 @@ def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], unused: tu
     for key, value in kept.items():
         if value.shape != expected[key].shape:
             raise InputError(
-                f"{name}: key {key!r} is {tuple(value.shape)}, config.json asks for {tuple(expected[key].shape)}; "
+                f"{name}: key {key!r} is {tuple(value.shape)}, the configuration asks for {tuple(expected[key].shape)}; "
                 "they do not belong together"
             )
         if value.is_floating_point() != expected[key].is_floating_point() or not torch.isfinite(value).all():

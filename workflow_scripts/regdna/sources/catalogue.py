@@ -8,7 +8,7 @@ import pandas as pd
 from regdna.manifest import validate
 from regdna.sources.encode import file_name, files, read_frozen
 from regdna.step import InputError
-from regdna.study import references
+from regdna.study import references, weight_files
 
 
 def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: set[str]) -> dict:
@@ -55,7 +55,7 @@ def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: 
         for file, one in entry["files"].items():
             if "/" in file:
                 raise InputError(f"source {name}: file {file!r} is a path; give it a name without '/'")
-            if file.startswith((".", "genome.")) or set(file) & set("{}\n"):
+            if file == "vault.json" or file.startswith((".", "genome.")) or set(file) & set("{}\n"):
                 raise InputError(f"source {name}: file {file!r} has a name that is kept for the workflow, or braces; give it another name")
             archive = one.get("archive")
             if archive is not None and (archive not in entry["files"] or "archive" in entry["files"][archive]):
@@ -85,6 +85,7 @@ def check_at_hand(study: str, content: dict, sources: dict, fetched: Path) -> No
     """
     used = {path.partition("/")[0] for dataset in content["datasets"].values() for _, path in references(dataset)}
     used |= {dataset["genome"] for dataset in content["datasets"].values() if "genome" in dataset}
+    used |= {path.partition("/")[0] for path in weight_files(content, sources)}
     for name in sorted(used):
         for file, one in sources[name]["files"].items():
             if "path" in one and not Path(one["path"]).is_file() and not (fetched / name / file).is_file():

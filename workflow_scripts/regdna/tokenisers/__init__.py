@@ -5,10 +5,11 @@ from typing import Protocol
 
 import numpy as np
 
+from regdna.tokenisers.bases import SingleBase
 from regdna.tokenisers.byte_pair import BytePair
-from regdna.tokenisers.kmers import KmerBlocks
+from regdna.tokenisers.kmers import KmerBlocks, OverlappingKmers
 
-__all__ = ["BytePair", "SixMer", "Tokeniser"]
+__all__ = ["BytePair", "KmerBlocks", "OverlappingKmers", "SingleBase", "Tokeniser"]
 
 
 class Tokeniser(Protocol):
@@ -43,12 +44,3 @@ class Tokeniser(Protocol):
         Raises:
             InputError: one of them is of another vocabulary.
         """
-
-
-class SixMer(KmerBlocks):
-    """Nucleotide Transformer v2's blocks of six."""
-
-    vocabulary, pad = 4107, 1
-
-    def __init__(self):
-        super().__init__(6, 2)

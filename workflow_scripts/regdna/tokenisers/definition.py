@@ -7,7 +7,7 @@ import numpy as np
 
 from regdna.alphabet import LETTERS
 from regdna.step import InputError
-from regdna.tokenisers.merges import ID_BITS, Merges
+from regdna.tokenisers.merges import NOTHING, Merges
 
 # Cuttings that leave a run of letters whole.
 HARMLESS = {"Whitespace", "WhitespaceSplit", "BertPreTokenizer"}
@@ -97,7 +97,9 @@ def _refuse_settings(content: dict, source: str) -> None:
     settings |= {name: content["model"].get(name) for name in names}
     for name, value in settings.items():
         if value:
-            raise InputError(f"{source} sets {name} to {value!r}; byte pairs of DNA are read without it: take a tokenizer.json that has none")
+            raise InputError(
+                f"{source} sets {name} to {value!r}; byte pairs of DNA are read without it: take a tokenizer.json that has none"
+            )
 
 
 def _refuse_tokens(vocabulary: dict[str, int], added: dict[str, int], source: str) -> None:
@@ -108,8 +110,8 @@ def _refuse_tokens(vocabulary: dict[str, int], added: dict[str, int], source: st
             raise InputError(f"{source} adds the token {token!r} (id {one}) beside its merges; DNA must be tokenised by merges alone")
         if token not in added and not is_dna and token not in ("[PAD]", "[UNK]"):
             raise InputError(f"{source} has the token {token!r} (id {one}), which is not of A, C, G, T and N: it is no tokenizer of DNA")
-        if one >> ID_BITS:
-            raise InputError(f"{source} gives the token {token!r} the id {one}; at most {2**ID_BITS - 1} can be read")
+        if one >= NOTHING:
+            raise InputError(f"{source} gives the token {token!r} the id {one}; only those below {NOTHING} can be read")
     for letter in "ACGT":
         if letter not in vocabulary:
             raise InputError(f"{source} has no token for the base {letter}; it is no tokenizer of DNA")

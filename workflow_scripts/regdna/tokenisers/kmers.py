@@ -180,19 +180,24 @@ def _blocks(codes, k, cls, first, flat, count):
         begin, at = out, 0
         flat[out] = cls
         out += 1
-        while at < length:
-            end, word = min(at + k, length), 0
-            here = at
-            while here < end and codes[row, here] < N:
-                word = word << 2 | RANK[codes[row, here]]
-                here += 1
-            if here - at == k:
+        while at + k <= length:
+            word, seen = 0, 0  # no branch in here: N is the one code with the bit 4
+            for base in range(at, at + k):
+                word = word << 2 | RANK[codes[row, base]]
+                seen |= codes[row, base]
+            if seen & N:  # the bases up to the N, and it, one by one
+                while codes[row, at] < N:
+                    flat[out] = single + RANK[codes[row, at]]
+                    out += 1
+                    at += 1
+                flat[out] = single + N
+                out += 1
+                at += 1
+            else:
                 flat[out] = first + word
                 out += 1
-            else:  # an N or the end is near: this base and those before it, one by one
-                here = min(here + 1, length)
-                for base in range(at, here):
-                    flat[out] = single + RANK[codes[row, base]]
-                    out += 1
-            at = here
+                at += k
+        for base in range(at, length):
+            flat[out] = single + RANK[codes[row, base]]
+            out += 1
         count[row] = out - begin
