@@ -418,6 +418,8 @@ class TestKipoi:
             tensors = published_on_meta(layout, *given)
         net = kipoi.open(tensors, layout, "x")
         assert net.length == length and sum(one.numel() for one in net.parameters()) == count
+        hidden = [1000, 1000] if layout == "basset" else 925
+        assert net.sizes == {**defaults(layout.split("-")[0]), "hidden": hidden}
 
     def test_every_key_of_a_layout_is_asked_for(self, layout):
         tensors = published(layout).state_dict()

@@ -7,14 +7,19 @@ import toy_models
 from safetensors.torch import load_file
 from sklearn.metrics import average_precision_score
 
-from regdna import train
+from regdna import models, train
 from regdna.alphabet import N, reverse_complement
-from regdna.models import network
+from regdna.models import network, weights
 from regdna.models.classifier import Classifier
-from regdna.train import Data, augment, fit_features, fit_network, fit_probe, forward_flops, groups, loss_of, mean_ap, warm_cosine
+from regdna.train import Data, augment, fit_features, fit_network, fit_probe, forward_flops, groups, loss_of, mean_ap, sample, warm_cosine
 from regdna.windows import Sequences
 
-PARAMETERS = {"basset": toy_models.BASSET, "nucleotide-transformer": toy_models.NT, "dnabert2": toy_models.DNABERT2}
+PARAMETERS = {
+    "basset": toy_models.BASSET,
+    "nucleotide-transformer": toy_models.NT,
+    "dnabert2": toy_models.DNABERT2,
+    "dnabert": toy_models.DNABERT,
+}
 OFF = {"reverse_complement": False, "shift": 0}
 
 
@@ -211,12 +216,124 @@ class TestLearning:
         cost = fit_probe(about, data, tmp_path)
         found = load_file(tmp_path / "model.safetensors")
         saved = json.loads((tmp_path / "about.json").read_text())
-        fresh = network.build(saved).state_dict()
+        net = models.family(architecture).build(saved, lambda: sample(data, data.rows("train")))
+        prefix = net.encoder.base_model_prefix
+        fresh = {name.replace("encoder", prefix, 1) if name.startswith("encoder") else name: one for name, one in net.state_dict().items()}
         assert {name for name in fresh if not torch.equal(fresh[name], found[name])} == {"head.weight", "head.bias"}
         assert cost["trained_parameters"] == 3 * 16 + 3 < cost["parameters"]
         rows = data.rows("train")
         odds = Classifier(tmp_path).log_odds(data.sequences[rows], data.position(rows))
         assert mean_ap(data.targets[rows], odds) > 0.75
+
+
+LAYOUTS = {"nt-v1": "nucleotide-transformer", "nt-v2": "nucleotide-transformer", "dnabert2": "dnabert2", "dnabert": "dnabert"}
+ON_WEIGHTS = {"pooling": "mean", "l2": 1.0, "rank": 1, "alpha": 2, "adapter_dropout": 0.0}
+
+
+class TestPublishedWeights:
+    def run(self, data, folder, layout, regime, initialisation="published", **parameters):
+        """Ledger entries, what ``about.json`` says, the starting folder and the saved tensors."""
+        start = folder.parent / "hub"
+        if not start.is_dir():
+            toy_models.published(start, layout)
+        folder.mkdir()
+        about = entry(
+            data, LAYOUTS[layout], regime=regime, initialisation=initialisation, weights="hub", parameters=ON_WEIGHTS | parameters
+        )
+        if regime == "probe":
+            cost = fit_probe(about, data, folder, start)
+        else:
+            cost = fit_network(about, data, folder, {**toy_models.SETTINGS, "epochs": 1}, folder / "state.pt", start)
+        return cost, json.loads((folder / "about.json").read_text()), start, load_file(folder / "model.safetensors")
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_a_probe_keeps_the_published_encoder(self, data, tmp_path, layout):
+        _, about, start, found = self.run(data, tmp_path / "run", layout, "probe")
+        published = dict(load_file(start / "model.safetensors"))
+        encoder = [key for key in found if key in published]
+        assert len(encoder) > 10 and all(torch.equal(found[key], published[key]) for key in encoder)
+        assert about["initialisation"] == "published"
+        reopened, tokeniser = models.load(tmp_path / "run")
+        ids, mask = tokeniser.encode(data.sequences[data.rows("validation")])
+        with torch.no_grad():
+            logits = reopened(input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)).logits.numpy()
+        odds = Classifier(tmp_path / "run").log_odds(data.sequences[data.rows("validation")], data.position(data.rows("validation")))
+        assert odds == pytest.approx(logits, abs=1e-5)
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("regime", ["full", "lora", "ia3"])
+    def test_every_regime_trains_its_share_and_saves_a_whole_model(self, data, tmp_path, layout, regime):
+        cost, about, start, found = self.run(data, tmp_path / "run", layout, regime)
+        published = load_file(start / "model.safetensors")
+        changed = {key for key in found if key in published and not torch.equal(found[key], published[key])}
+        head = sum(found[key].numel() for key in found if key.startswith("head."))
+        if regime == "full":
+            assert cost["trained_parameters"] == cost["parameters"] and any("embeddings" in key for key in changed)
+        else:
+            assert head < cost["trained_parameters"] < 0.2 * cost["parameters"]
+            assert changed and all(".attention.self." in key or ".wo." in key or ".output.dense." in key for key in changed)
+        assert not [key for key in found if "lora" in key or "ia3" in key]
+        assert Classifier(tmp_path / "run").log_odds(data.sequences[:5], np.zeros(5)).shape == (5, 3)
+
+    def test_a_twin_begins_elsewhere_and_its_digest_says_so(self, data, tmp_path):
+        (one, _, start, found), (two, _, _, other) = (
+            self.run(data, tmp_path / name, "nt-v2", "probe", name) for name in ("published", "random")
+        )
+        assert one["initial_digest"] != two["initial_digest"]
+        published = load_file(start / "model.safetensors")
+        key = "esm.encoder.layer.0.attention.self.query.weight"
+        assert torch.equal(found[key], published[key]) and not torch.equal(other[key], published[key])
+        assert {name: value.shape for name, value in found.items()} == {name: value.shape for name, value in other.items()}
+
+    @pytest.mark.parametrize("regime", ["probe", "full"])
+    def test_the_best_pooling_is_chosen_on_validation_and_kept(self, data, tmp_path, regime):
+        _, about, _, _ = self.run(data, tmp_path / "run", "dnabert2", regime, pooling="best")
+        assert set(about["pooling_ap"]) == {"mean", "cls", "max", "bases"}
+        assert about["parameters"]["pooling"] == max(about["pooling_ap"], key=about["pooling_ap"].get)
+        assert models.load(tmp_path / "run")[0].pooling.__class__.__name__ in ("Mean", "First", "Max", "Bases")
+
+    def test_a_killed_lora_run_ends_with_the_weights_of_an_undisturbed_one(self, data, tmp_path, monkeypatch):
+        toy_models.published(tmp_path / "hub", "nt-v2")
+        about = entry(data, "nucleotide-transformer", regime="lora", initialisation="published", weights="hub", parameters=ON_WEIGHTS)
+        ends = []
+        for name in ("whole", "killed"):
+            (tmp_path / name).mkdir()
+            arguments = (about, data, tmp_path / name, toy_models.SETTINGS, tmp_path / name / "state.pt", tmp_path / "hub")
+            if name == "killed":
+                real, calls = train._epoch, []
+
+                def dies(*given, real=real, calls=calls):
+                    calls.append(1)
+                    if len(calls) == 3:
+                        raise Killed
+                    return real(*given)
+
+                monkeypatch.setattr(train, "_epoch", dies)
+                with pytest.raises(Killed):
+                    fit_network(*arguments)
+                monkeypatch.setattr(train, "_epoch", real)
+            cost = fit_network(*arguments)
+            ends.append(weights.digest(load_file(tmp_path / name / "model.safetensors")))
+        assert cost["resumed_from"] == 2 and ends[0] == ends[1]
+
+    def test_published_convolutions_get_a_new_last_layer(self, tmp_path):
+        data = toy_models.data(tmp_path / "data", rows=24, length=200)
+        (tmp_path / "hub").mkdir()
+        torch.manual_seed(0)
+        parts = {"0": (6, 4, 19, 1), "4": (5, 6, 11, 1), "8": (5, 5, 7, 1), "13.1": (7, 5), "17.1": (7, 7), "21.1": (9, 7)}
+        tensors = {}
+        for number, shape in parts.items():
+            tensors |= {f"{number}.weight": torch.randn(shape) * 0.3, f"{number}.bias": torch.randn(shape[0]) * 0.1}
+        for number, width in {"1": 6, "5": 5, "9": 5, "14": 7, "18": 7}.items():
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                tensors[f"{number}.{name}"] = torch.rand(width) + 0.5
+        torch.save(tensors, tmp_path / "hub/basset.pth")
+        net, _ = models.load(tmp_path / "hub")
+        about = entry(data, regime="full", initialisation="published", weights="hub", parameters={}) | {"length": net.length}
+        start = models.family("basset").build(about, lambda: None, tmp_path / "hub")
+        assert torch.equal(start.layers[0].weight, tensors["0.weight"][..., 0]) and start.last.out_features == 3
+        with pytest.raises(ValueError, match=f"takes {net.length} bp, not 60"):
+            models.family("basset").build(about | {"length": 60}, lambda: None, tmp_path / "hub")
 
 
 class TestAugment:
@@ -278,7 +395,7 @@ def test_the_rate_rises_then_falls_and_stays_within_one(warmup, steps):
 
 
 def test_only_matrices_decay():
-    net = network.build(toy_models.about("basset", toy_models.BASSET, 60))
+    net = models.family("basset").build(toy_models.about("basset", toy_models.BASSET, 60), lambda: None)
     wide, flat = groups(net, 0.3)
     assert wide["weight_decay"] == 0.3 and flat["weight_decay"] == 0
     assert all(one.ndim > 1 for one in wide["params"]) and all(one.ndim == 1 for one in flat["params"])
@@ -286,6 +403,8 @@ def test_only_matrices_decay():
 
 
 def test_forward_flops_by_hand():
-    net = network.build(toy_models.about("basset", {"filters": [2], "widths": [3], "pools": [4], "hidden": 5, "dropout": 0.1}, 10, 3))
+    net = models.family("basset").build(
+        toy_models.about("basset", {"filters": [2], "widths": [3], "pools": [4], "hidden": 5, "dropout": 0.1}, 10, 3), lambda: None
+    )
     # 8 places of 2 x 4 x 3; 2 x 2 pooled to 5; 5 to 5; 5 to 3
     assert forward_flops(net, np.zeros((2, 10), np.uint8)) == 2 * (8 * 24 + 20 + 25 + 15)

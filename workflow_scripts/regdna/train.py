@@ -175,9 +175,9 @@ def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Pa
     trained = sum(one.numel() for one in net.parameters() if one.requires_grad)
     models.family(about["architecture"]).save(folder, {**about, "history": now["history"], "best_epoch": now["best_epoch"]}, net)
     seen = now["epoch"] * len(rows)
-    return {"parameters": count(net), "trained_parameters": trained, "initial_digest": about["initial_digest"], "sequences": seen, "steps": now["epoch"] * per_epoch,
+    return {"parameters": count(net), "trained_parameters": trained, "sequences": seen, "steps": now["epoch"] * per_epoch,
             "epochs": now["epoch"], "earlier_seconds": round(earlier, 3), "attempts": now["attempts"],
-            "resumed_from": resumed, "flops": 3 * forward_flops(net, data.sequences[rows[:2]]) * seen}  # fmt: skip
+            "resumed_from": resumed, "initial_digest": about["initial_digest"], "flops": 3 * forward_flops(net, data.sequences[rows[:2]]) * seen}  # fmt: skip
 
 
 def _epoch(net, optimiser, schedule, data: Data, rows: np.ndarray, settings: dict, key: tuple[int, int], show) -> float:

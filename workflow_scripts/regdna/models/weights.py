@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-import pickle
+
 import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 
@@ -76,7 +77,7 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
     try:
         # weights_only: an unpickler that knows tensors and plain containers; anything else that the file asks for is refused.
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError:
+    except UnpicklingError:
         raise InputError(
             f"{path}: not opened: it is damaged, or holds more than tensors, and what it holds would be run; "
             "fetch it again, or take the checkpoint as safetensors"
