@@ -439,6 +439,12 @@ class TestKipoi:
         one, two = (kipoi.open(some, "basset", "x")(codes).logits for some in (old, tensors))
         assert torch.equal(one, two)
 
+    def test_weights_of_another_precision_become_single(self, layout):
+        tensors = {key: one.double() for key, one in published(layout).state_dict().items()}
+        net = kipoi.open(tensors, layout, "x")
+        assert {one.dtype for one in net.parameters()} == {torch.float32}
+        assert {one.dtype for key, one in net.state_dict().items() if key.endswith("num_batches_tracked")} <= {torch.int64}
+
     def test_a_key_too_many_is_refused(self, layout):
         tensors = {**published(layout).state_dict(), "99.weight": torch.zeros(2), "98.bias": torch.zeros(2)}
         with pytest.raises(InputError, match=r"^w\.pth: 99\.weight is unknown \(and 1 more\); [^\n]+$"):

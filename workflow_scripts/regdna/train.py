@@ -177,7 +177,8 @@ def fit_network(about: dict, data: Data, folder: Path, settings: dict, state: Pa
     seen = now["epoch"] * len(rows)
     return {"parameters": count(net), "trained_parameters": trained, "sequences": seen, "steps": now["epoch"] * per_epoch,
             "epochs": now["epoch"], "earlier_seconds": round(earlier, 3), "attempts": now["attempts"],
-            "resumed_from": resumed, "initial_digest": about["initial_digest"], "flops": 3 * forward_flops(net, data.sequences[rows[:2]]) * seen}  # fmt: skip
+            "resumed_from": resumed, "initial_digest": about["initial_digest"],
+            "flops": 3 * forward_flops(net, data.sequences[rows[:2]]) * seen}  # fmt: skip
 
 
 def _epoch(net, optimiser, schedule, data: Data, rows: np.ndarray, settings: dict, key: tuple[int, int], show) -> float:

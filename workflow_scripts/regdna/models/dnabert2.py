@@ -103,7 +103,8 @@ class SelfAttention(nn.Module):
         if self.way == "eager":
             scores = query @ key.transpose(2, 3) / math.sqrt(width // self.heads) + bias.added()
             mixed = functional.dropout(scores.softmax(-1), dropout) @ value
-        elif self.way == "flex_attention" and not dropout:  # FlexAttention has no dropout
+        elif self.way == "flex_attention" and not dropout and (query.is_cuda or not query.requires_grad):
+            # FlexAttention has no dropout, and on a CPU no gradient.
             mixed = _flex(query.is_cuda)(query, key, value, score_mod=bias.score)
         else:
             added = bias.added().expand(n, -1, -1, -1)
