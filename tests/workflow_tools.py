@@ -29,24 +29,30 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONNOUSERSITE": "1"}
 
 
-def command(*arguments: str, study: str | None = "tiny") -> list[str]:
+def command(*arguments: str, study: str | None = "tiny", studies: str = "tests/studies") -> list[str]:
     """A Snakemake command line, of a test study by default."""
-    chosen = ["--config", f"study={study}", "studies=tests/studies", "--"] if study else ["--"]
+    chosen = ["--config", f"study={study}", f"studies={studies}", "--"] if study else ["--"]
     options = [one for one in arguments if one.startswith("-")]
     targets = [one for one in arguments if not one.startswith("-")]
     return [sys.executable, "-m", "snakemake", *options, *chosen, *targets]
 
 
-def snakemake(folder: Path, *arguments: str, study: str | None = "tiny", cores: int = 2) -> subprocess.CompletedProcess[str]:
+def snakemake(
+    folder: Path, *arguments: str, study: str | None = "tiny", studies: str = "tests/studies", cores: int = 2
+) -> subprocess.CompletedProcess[str]:
     """Run Snakemake in a clone and wait for it."""
     return subprocess.run(
-        command(f"--cores={cores}", *arguments, study=study), cwd=folder, env=environment(), capture_output=True, text=True
+        command(f"--cores={cores}", *arguments, study=study, studies=studies),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
 
 
-def planned(folder: Path, *arguments: str, study: str | None = "tiny") -> dict[str, int]:
+def planned(folder: Path, *arguments: str, study: str | None = "tiny", studies: str = "tests/studies") -> dict[str, int]:
     """Jobs that a dry run would do: rule to count, without the total; empty if nothing is to be done."""
-    result = snakemake(folder, "-n", "--quiet=host", *arguments, study=study)
+    result = snakemake(folder, "-n", "--quiet=host", *arguments, study=study, studies=studies)
     assert result.returncode == 0, result.stderr
     if "Nothing to be done" in result.stdout + result.stderr:
         return {}

@@ -60,7 +60,7 @@ class TestFinished:
     def test_every_result_carries_the_split_digest(self, finished):
         folder = finished / "results/tiny/dhs"
         digest = json.loads((folder / "splits.json").read_text())["digest"]
-        assert json.loads((folder / "basset/seed1/checkpoint/config.json").read_text())["split_digest"] == digest
+        assert json.loads((folder / "basset/seed1/checkpoint/about.json").read_text())["split_digest"] == digest
         assert json.loads((folder / "basset/seed1/predictions/about.json").read_text())["split_digest"] == digest
         assert pd.read_parquet(folder / "basset/metrics.parquet").attrs["split_digest"] == digest
         assert compute(folder / "basset/seed1")["split_digest"] == digest
@@ -121,17 +121,17 @@ class TestFinished:
         path = finished / "workflow_scripts/regdna/models/basset.py"
         text = path.read_text()
         try:
-            path.write_text(text.replace("for _ in range(2):", "for _ in range(1 + 1):"))
+            path.write_text(text.replace("channels = 4\n", "channels = 2 + 2\n"))
             plan = planned(finished, "train")
         finally:
             path.write_text(text)
         assert plan == {"train_model": 4, "train": 1}
 
     def test_an_edit_of_the_tokenisers_retrains_no_convolution(self, finished):
-        path = finished / "workflow_scripts/regdna/tokenisers.py"
+        path = finished / "workflow_scripts/regdna/tokenisers/kmers.py"
         text = path.read_text()
         try:
-            path.write_text(text.replace("pad, cls = 1, 3", "pad, cls = 1, 2 + 1"))
+            path.write_text(text.replace("pad, mask, cls = 1, 2, 3", "pad, mask, cls = 1, 2, 2 + 1"))
             plan = planned(finished, "train")
         finally:
             path.write_text(text)

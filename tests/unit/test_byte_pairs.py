@@ -61,9 +61,9 @@ def slow_merges(tokens, merges):
         tokens[at : at + 2] = [merges[rank][2]]
 
 
-def shuffled_merges(draw, count):
+def shuffled_merges(draw, count, letters="ACGT"):
     """Merges whose tokens hold each other in no order of rank, several making one token: what no learning gives."""
-    texts, pairs = ["A", "C", "G", "T"], set()
+    texts, pairs = list(letters), set()
     while len(pairs) < count:
         left, right = (texts[draw.integers(len(texts))] for _ in range(2))
         if len(left + right) < 7:
@@ -75,10 +75,11 @@ def shuffled_merges(draw, count):
     return texts, [(ids[left], ids[right], ids[left + right]) for left, right in pairs]
 
 
+@pytest.mark.parametrize("letters", ["ACGT", "AC"])
 @pytest.mark.parametrize("seed", range(12))
-def test_any_merges_give_the_tokens_of_a_slow_search(seed):
+def test_any_merges_give_the_tokens_of_a_slow_search(seed, letters):
     draw = np.random.default_rng(seed)
-    _, merges = shuffled_merges(draw, [3, 20, 130][seed % 3])
+    _, merges = shuffled_merges(draw, [3, 20, 130][seed % 3], letters)
     table = Merges.of(*np.array(merges).T)
     for codes in some_sequences(draw, 30, 60, 0.03):
         letters = np.array([0, 1, 2, 3, 9999], np.int32)
@@ -274,6 +275,15 @@ def test_other_ends_none_and_a_token_for_n_are_read_off_the_definition(learned):
     ids, _ = named.encode(codes)
     assert 101 in ids and 0 not in ids and ids[0].tolist() == library(named.definition)("GATTACANNGA")
     assert np.array_equal(named.decode(ids[0]), codes[0]) and named.offsets(ids)[0, :, 1].max() == 11
+
+
+def test_added_tokens_and_gaps_between_ids_count_for_the_vocabulary(learned, tmp_path):
+    tokeniser = BytePair(changed(learned.definition, added_tokens=added("[EXTRA]", 100), model_vocab=more(ACACACAC=500)))
+    assert tokeniser.vocabulary == 501
+    (tmp_path / "tokenizer.json").write_text(tokeniser.definition)
+    tokeniser.check(tmp_path)
+    with pytest.raises(InputError, match=r"gives the token '\[EXTRA\]' the id 100, this model's byte pairs no id"):
+        learned.check(tmp_path)
 
 
 def test_nothing_is_truncated(learned):
