@@ -47,6 +47,7 @@ def about(architecture: str, parameters: dict, length: int, targets: int = 1, la
         "regime": "full",
         "initialisation": "random",
         "weights": "",
+        "weights_digest": "",
         "model": "toy",
         "seed": 1,
         "length": length,

@@ -52,12 +52,14 @@ def main(
     certificate = json.loads(splits.read_text())
     digest = certificate["digest"]
     data = train.Data(Sequences(frame, sequences, genome, entry["context"] or None), Targets(targets, table), frame, labels == "exclusive")
+    held = json.loads(vault.read_text()) if vault else {}
     about = {
         "architecture": entry["architecture"],
         "parameters": entry["parameters"],
         "regime": entry["regime"],
         "initialisation": entry["initialisation"],
         "weights": entry.get("weights", ""),
+        "weights_digest": held.get("parameter_digest", ""),
         "model": model,
         "seed": seed,
         "length": data.sequences.length,
@@ -68,7 +70,6 @@ def main(
     }
     family = models.ARCHITECTURES[entry["architecture"]].family
     start = Path(weights[0]).parent if weights else None
-    held = json.loads(vault.read_text()) if vault else {}
     identity = json.dumps(
         [code, held, about, certificate["sequence_digest"], entry["training"], hashlib.sha256(targets.read_bytes()).hexdigest(), threads],
         sort_keys=True,

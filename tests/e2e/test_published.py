@@ -16,9 +16,8 @@ LAYOUTS = {"nt-v2": ("nucleotide-transformer", 12282), "nt-v1": ("nucleotide-tra
            "dnabert2": ("dnabert2", 0), "dnabert": ("dnabert", 512)}  # fmt: skip
 MODELS = {
     "nt-v2-lora": {"weights": "own-nt-v2", "regime": "lora", "parameters": {"rank": 1}, "mutagenesis": True},
-    "nt-v2-twin": {"weights": "own-nt-v2", "regime": "probe", "initialisation": "random"},
-    "nt-v2-probe": {"weights": "own-nt-v2", "regime": "probe", "parameters": {"pooling": "best"}},
-    "nt-v1-probe": {"weights": "own-nt-v1", "regime": "probe"},
+    "nt-v1-probe": {"weights": "own-nt-v1", "regime": "probe", "parameters": {"pooling": "best"}},
+    "nt-v1-twin": {"weights": "own-nt-v1", "regime": "probe", "initialisation": "random"},
     "dnabert2-full": {"weights": "own-dnabert2"},
     "dnabert-ia3": {"weights": "own-dnabert", "regime": "ia3"},
     "kmer-logistic": {"architecture": "kmer-logistic", "parameters": {"k": 3}},
@@ -80,13 +79,13 @@ class TestFinished:
             assert vault["licence"].startswith("CC BY-NC-SA 4.0")
 
     def test_a_frozen_encoder_is_the_published_one_and_the_twin_is_not(self, finished):
-        published = load_file(finished / "own/nt-v2/model.safetensors")
+        published = load_file(finished / "own/nt-v1/model.safetensors")
         key = "esm.encoder.layer.0.attention.self.query.weight"
         probe, twin = (
-            load_file(finished / f"results/own/dhs/{name}/seed1/checkpoint/model.safetensors") for name in ("nt-v2-probe", "nt-v2-twin")
+            load_file(finished / f"results/own/dhs/{name}/seed1/checkpoint/model.safetensors") for name in ("nt-v1-probe", "nt-v1-twin")
         )
         assert (probe[key] == published[key]).all() and not (twin[key] == published[key]).any()
-        digests = [compute_of(finished, name)["initial_digest"] for name in ("nt-v2-probe", "nt-v2-twin")]
+        digests = [compute_of(finished, name)["initial_digest"] for name in ("nt-v1-probe", "nt-v1-twin")]
         assert digests[0] != digests[1]
 
     def test_adapters_train_a_small_share(self, finished):
@@ -103,8 +102,8 @@ class TestFinished:
         kept = finished / "kept"
         shutil.copytree(finished / "own", kept)
         try:
-            shutil.rmtree(finished / "own/nt-v1")
-            toy_models.published(finished / "own/nt-v1", "nt-v1", seed=1)
+            shutil.rmtree(finished / "own/dnabert")
+            toy_models.published(finished / "own/dnabert", "dnabert", seed=1)
             plan = planned(finished, "train", **OWN)
         finally:
             shutil.rmtree(finished / "own")

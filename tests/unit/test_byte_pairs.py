@@ -87,6 +87,18 @@ def test_any_merges_give_the_tokens_of_a_slow_search(seed, letters):
         assert flat[: count[0]].tolist() == slow_merges(letters[codes].tolist(), merges)
 
 
+@pytest.mark.parametrize(
+    "pairs", ["C+A A+C CAA+A CAA+CA CA+A", "C+C C+A A+CAA CA+A CAA+CA"], ids=["merges with the next", "merges with the last"]
+)
+def test_a_token_that_merges_at_once_by_a_lower_rank_is_made_leftmost_first(pairs):
+    """Made from the right, the first of two CAA would be taken by another pair than made from the left."""
+    pairs = [pair.split("+") for pair in pairs.split()]
+    texts = ["A", "C", "G", "T", *dict.fromkeys(left + right for left, right in pairs)]
+    merges = [(texts.index(left), texts.index(right), texts.index(left + right)) for left, right in pairs]
+    flat, count = Merges.of(*np.array(merges).T).apply(encode("CAACAA")[None], np.arange(5, dtype=np.int32), NO_ENDS, NO_ENDS)
+    assert flat[: count[0]].tolist() == slow_merges([1, 0, 0, 1, 0, 0], merges)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_shuffled_merges_give_the_librarys_ids(seed):
     """Here a merge often lets a pair of a lower rank come about, so that the order of places within a rank counts too."""
@@ -277,9 +289,13 @@ def test_other_ends_none_and_a_token_for_n_are_read_off_the_definition(learned):
     assert np.array_equal(named.decode(ids[0]), codes[0]) and named.offsets(ids)[0, :, 1].max() == 11
 
 
-def test_added_tokens_and_gaps_between_ids_count_for_the_vocabulary(learned, tmp_path):
-    tokeniser = BytePair(changed(learned.definition, added_tokens=added("[EXTRA]", 100), model_vocab=more(ACACACAC=500)))
-    assert tokeniser.vocabulary == 501
+def test_gaps_between_ids_count_for_the_vocabulary(learned):
+    assert BytePair(changed(learned.definition, model_vocab=more(ACACACAC=500))).vocabulary == 501
+
+
+def test_added_tokens_count_for_the_vocabulary_and_are_checked(learned, tmp_path):
+    tokeniser = BytePair(changed(learned.definition, added_tokens=added("[EXTRA]", 100)))
+    assert tokeniser.vocabulary == 101
     (tmp_path / "tokenizer.json").write_text(tokeniser.definition)
     tokeniser.check(tmp_path)
     with pytest.raises(InputError, match=r"gives the token '\[EXTRA\]' the id 100, this model's byte pairs no id"):

@@ -11,6 +11,7 @@ from regdna import models, train
 from regdna.alphabet import N, reverse_complement
 from regdna.models import network, weights
 from regdna.models.classifier import Classifier
+from regdna.step import InputError
 from regdna.train import Data, augment, fit_features, fit_network, fit_probe, forward_flops, groups, loss_of, mean_ap, sample, warm_cosine
 from regdna.windows import Sequences
 
@@ -284,6 +285,15 @@ class TestPublishedWeights:
         key = "esm.encoder.layer.0.attention.self.query.weight"
         assert torch.equal(found[key], published[key]) and not torch.equal(other[key], published[key])
         assert {name: value.shape for name, value in found.items()} == {name: value.shape for name, value in other.items()}
+
+    def test_weights_that_are_not_the_verified_ones_are_refused(self, data, tmp_path):
+        toy_models.published(tmp_path / "hub", "nt-v2")
+        model, _ = models.load(tmp_path / "hub")
+        about = entry(data, "nucleotide-transformer", initialisation="published", weights="hub", parameters=ON_WEIGHTS)
+        build = models.family("nucleotide-transformer").build
+        build(about | {"weights_digest": weights.digest(model.state_dict())}, None, tmp_path / "hub")
+        with pytest.raises(InputError, match="hub: its weights are not those that vault.json there describes"):
+            build(about | {"weights_digest": "0" * 16}, None, tmp_path / "hub")
 
     @pytest.mark.parametrize("regime", ["probe", "full"])
     def test_the_best_pooling_is_chosen_on_validation_and_kept(self, data, tmp_path, regime):

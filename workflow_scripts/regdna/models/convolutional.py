@@ -29,6 +29,7 @@ def build(about: dict, sample: Callable[[], np.ndarray], start: Path | None = No
     if start is None:
         return _labelled(models.module(about["architecture"]).build(about["parameters"], about["length"], outputs), about)
     net, _ = models.load(start, about["initialisation"], about["seed"])
+    weights.expect(net, about, start)
     if net.length != about["length"]:
         raise ValueError(f"the published network takes {net.length} bp, not {about['length']}; set the model's context to {net.length}")
     torch.manual_seed(about["seed"])  # a random twin begins with the same last layer

@@ -134,6 +134,21 @@ def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], unused: tu
     model.load_state_dict(kept, strict=True)
 
 
+def expect(model: torch.nn.Module, about: dict, folder: Path) -> None:
+    """Check that published weights are those that were verified.
+
+    Args:
+        about: initialisation, and weights_digest as the vault gave it; an empty one is not checked.
+        folder: that they were read from.
+
+    Raises:
+        InputError: they are others.
+    """
+    stated = about["weights_digest"]
+    if about["initialisation"] == "published" and stated and digest(model.state_dict()) != stated:
+        raise InputError(f"{folder}: its weights are not those that vault.json there describes; ask for the target vault again")
+
+
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:
     """sha256 (16 hex digits) of names, types, shapes and values; equal where all of them are."""
     total = hashlib.sha256()
