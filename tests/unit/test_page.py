@@ -173,6 +173,19 @@ def test_nothing_is_called_pretrained(html):
     assert "what pretraining would bring" in html
 
 
+def test_published_weights_are_named_with_their_licence_and_their_twin_is_called_random(given, tmp_path):
+    changed = json.loads(json.dumps(given["study"]))
+    changed["sources"]["hub"] = changed["sources"]["sites"] | {"title": "Weights", "licence": "not for commercial use"}
+    changed["models"]["nt-random"] |= {"weights": "hub", "initialisation": "random"}
+    changed["models"]["wide-basset"] |= {"weights": "hub", "initialisation": "published", "regime": "lora"}
+    render.main(**{**given, "study": changed, "page": tmp_path / "report.html"})
+    said = re.sub(r"\s+", " ", " ".join(Page((tmp_path / "report.html").read_text()).said))
+    assert "published weights, hub licence of the weights not for commercial use regime lora: low-rank adapters" in said
+    assert said.count("licence of the weights") == 1
+    assert "random weights, no pretraining; sizes of hub" in said
+    assert "Pretrained: wide-basset." in said and "No pretrained weights" not in said
+
+
 def test_every_figure_and_table_says_how_to_make_it_again(html, page, given):
     assert html.count("<figure") == html.count('class="remake"') - 1  # and one for the page
     root = given["comparison"].parent.as_posix()

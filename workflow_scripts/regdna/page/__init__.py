@@ -148,5 +148,5 @@ def model(results: Results, name: str) -> dict:
     trained = known.family != "row zero" and entry["regime"] != "probe"
     counts = results.ledger[results.ledger["model"] == name]["parameters"]
     return {"id": name, **entry, "family": answer.KINDS[known.family], "summary": known.summary, "citation": known.citation,
-            "weights": results.weights(name), "settings": entry["training"] if trained else {},
+            "weights": results.weights(name), "licence": results.licence(name), "settings": entry["training"] if trained else {},
             "count": " to ".join(f"{int(one):,}" for one in np.unique(counts))}  # fmt: skip

@@ -82,9 +82,15 @@ class Results:
         """Where a model's weights start, in words; a random start is never called anything else."""
         if self.family(model) == "row zero":
             return "none"
-        if self.study["models"][model]["initialisation"] == "random":
-            return "random weights, no pretraining"
-        return "published weights"
+        entry = self.study["models"][model]
+        if entry["initialisation"] == "random":
+            return "random weights, no pretraining" + (f"; sizes of {entry['weights']}" if entry.get("weights") else "")
+        return f"published weights, {entry['weights']}"
+
+    def licence(self, model: str) -> str:
+        """What the published weights that a model begins with may be used for; nothing for others."""
+        entry = self.study["models"][model]
+        return self.study["sources"][entry["weights"]]["licence"] if entry["initialisation"] == "published" else ""
 
     def label(self, model: str) -> str:
         """A model's id for figures, with its random start beside it."""
