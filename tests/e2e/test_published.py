@@ -67,7 +67,7 @@ def compute_of(folder, model):
 class TestFinished:
     def test_every_regime_ends_in_the_comparison_and_on_the_page(self, finished):
         table = pd.read_parquet(finished / "results/own/comparison.parquet")
-        assert set(table["model"]) | set(table["other"]) == set(MODELS)
+        assert set(table["model"]) | set(table["against"]) == set(MODELS)
         page = (finished / "results/own/report.html").read_text()
         assert "own-nt-v2" in page and "not for commercial use" in page
         assert (finished / "results/own/dhs/nt-v2-lora/mutagenesis/k562-dhs.npz").is_file()

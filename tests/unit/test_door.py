@@ -1,5 +1,6 @@
 """The door for checkpoint folders: parity with reference implementations, and what it refuses."""
 
+import collections
 import json
 import os
 import pickle
@@ -459,3 +460,421 @@ def test_published_sizes_have_the_published_number_of_parameters(name):
     assert sum(value.numel() for value in model.parameters()) == parameters
     if layout != "dnabert2":  # the published file: with positions that nothing reads, less buffers
         assert sum(np.prod(shape) for key, shape in shapes.items() if not key.endswith("inv_freq")) == with_positions
+
+
+def logits(folder):
+    model, tokeniser = models.load(folder)
+    return answer(model, *batch(tokeniser)).logits
+
+
+def configured(folder, without=(), **settings):
+    path = folder / "config.json"
+    content = {name: value for name, value in json.loads(path.read_text()).items() if name not in without}
+    path.write_text(json.dumps(content | settings))
+    return folder
+
+
+def refused(folder, said):
+    with pytest.raises(InputError) as error:
+        models.load(folder)
+    assert said in str(error.value) and "\n" not in str(error.value), str(error.value)
+
+
+def pickled(folder, content, **how):
+    (folder / "model.safetensors").unlink()
+    torch.save(content, folder / "pytorch_model.bin", **how)
+    return folder
+
+
+class TestConfigurations:
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_what_may_be_left_out_is_as_published(self, tmp_path, layout):
+        optional = [
+            "layer_norm_eps",
+            "initializer_range",
+            "torch_dtype",
+            "architectures",
+            "auto_map",
+            "max_position_embeddings",
+            "position_embedding_type",
+            "tie_word_embeddings",
+            "pad_token_id",
+            "mask_token_id",
+            "emb_layer_norm_before",
+            "hidden_dropout_prob",
+            "attention_probs_dropout_prob",
+            "type_vocab_size",
+            "hidden_act",
+            "add_bias_fnn",
+            "model_type",
+        ]
+        folder = toy_models.published(tmp_path / "c", layout)
+        expected, limit = logits(folder), door.longest(*models.load(folder))
+        configured(folder, optional)
+        assert torch.equal(logits(folder), expected) and door.longest(*models.load(folder)) == limit
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_settings_of_transformers_and_of_trainers_change_nothing(self, tmp_path, layout):
+        folder = toy_models.published(tmp_path / "c", layout)
+        expected = logits(folder)
+        configured(
+            folder, return_dict=False, output_attentions=True, dtype="bfloat16", _attn_implementation="flash_attention_2", num_labels=7,
+            id2label={"0": "a"}, problem_type="regression", quantization_config={"a": 1}, torchscript=True, pruned_heads={"0": [1]},
+            hidden_dropout_prob=0, attention_probs_dropout_prob=0, layer_norm_eps=None, is_decoder=False, chunk_size_feed_forward=2,
+        )  # fmt: skip
+        assert torch.equal(logits(folder), expected)
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_sizes_that_are_none_are_refused_before_memory_is_asked_for(self, tmp_path, layout):
+        folder = toy_models.published(tmp_path / "c", layout)
+        sizes = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+        for name in sizes:
+            text = (folder / "config.json").read_text()
+            refused(configured(folder, [name]), f"config.json: {name} is missing; ")
+            for value in (0, -16, 2**24, 10**12, "16", 16.0, True, [16], float("nan")):
+                refused(configured(folder, **{name: value}), f"config.json: {name} is ")
+            refused(configured(folder, **{name: None}), f"config.json: {name} is missing; ")
+            for value in (3, 8, 2**24 - 1):
+                if (name, value) != ("num_attention_heads", 8):
+                    refused(configured(folder, **{name: value}), str(tmp_path))
+                    with pytest.raises(InputError):
+                        models.load(folder, "random")
+            (folder / "config.json").write_text(text)
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_number_of_layers_is_that_of_the_weights(self, tmp_path, layout):
+        for layers in (1, 3, 10**7):
+            folder = configured(toy_models.published(tmp_path / str(layers), layout), num_hidden_layers=layers)
+            refused(folder, f"config.json: num_hidden_layers is {layers}, the weights have 2 layers; ")
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_heads_divide_the_width(self, tmp_path, layout):
+        folder = configured(toy_models.published(tmp_path / "c", layout), num_attention_heads=5)
+        refused(folder, "config.json: hidden_size 16 is no multiple of num_attention_heads 5; ")
+
+    @pytest.mark.parametrize(("layout", "heads"), [("nt-v1", 4), ("nt-v2", 4), ("nt-v2", 1)])
+    def test_heads_are_those_of_the_contact_head_and_of_the_frequencies(self, tmp_path, layout, heads):
+        refused(configured(toy_models.published(tmp_path / "c", layout), num_attention_heads=heads), "do not belong together")
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize(
+        "setting",
+        [{"layer_norm_eps": "1e-12"}, {"layer_norm_eps": -1}, {"layer_norm_eps": 1}, {"hidden_dropout_prob": 1.5}, {"is_decoder": True},
+         {"attention_probs_dropout_prob": -0.1}, {"tie_word_embeddings": "yes"}, {"add_cross_attention": True}, {"hidden_act": "foo"},
+         {"is_folding_model": 1}, {"token_dropout": "false"}, {"emb_layer_norm_before": 0}, {"initializer_range": "a"}],
+        ids=str,
+    )  # fmt: skip
+    def test_settings_of_another_kind_are_refused(self, tmp_path, layout, setting):
+        refused(configured(toy_models.published(tmp_path / "c", layout), **setting), "config.json: ")
+
+    @pytest.mark.parametrize(
+        ("layout", "setting", "said"),
+        [
+            ("nt-v1", {"position_embedding_type": "relative_key"}, "neither 'absolute' nor 'rotary'"),
+            ("dnabert", {"position_embedding_type": "relative_key"}, "DNABERT has 'absolute'"),
+            ("nt-v2", {"position_embedding_type": "absolute"}, "inv_freq' is unknown"),
+            ("nt-v1", {"position_embedding_type": "rotary"}, "weights of version 1, which has a table"),
+            ("nt-v1", {"pad_token_id": 0}, "pad_token_id is 0, in the vocabulary of Nucleotide Transformer it is 1"),
+            ("nt-v1", {"mask_token_id": 9}, "mask_token_id is 9, in the vocabulary of Nucleotide Transformer it is 2"),
+            ("nt-v1", {"max_position_embeddings": 700}, "max_position_embeddings is 700, the weights have 1002 positions"),
+            ("nt-v2", {"max_position_embeddings": 10**6}, "max_position_embeddings is 1000000, the weights have 2050 positions"),
+            ("nt-v1", {"hidden_act": "silu"}, "hidden_act is 'silu'"),
+            ("nt-v1", {"emb_layer_norm_before": True}, "layer_norm.bias' is missing"),
+            ("nt-v2", {"add_bias_fnn": True}, "dense.bias' is missing"),
+        ],
+    )
+    def test_settings_that_would_change_the_answer_unseen_are_refused(self, tmp_path, layout, setting, said):
+        refused(configured(toy_models.published(tmp_path / "c", layout), **setting), said)
+
+    def test_rotary_heads_are_of_even_width(self, tmp_path):
+        refused(toy_models.published(tmp_path / "c", "nt-v2", hidden=12, heads=4), "is odd, but rotary positions turn pairs")
+
+    @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"<html>", b"[" * 100_000, b"\xff\xfe", b"version https://git-lfs"])
+    @pytest.mark.parametrize("file", ["config.json", "about.json", "model.safetensors.index.json", "tokenizer.json"])
+    def test_files_of_json_that_hold_something_else(self, tmp_path, file, content):
+        folder = toy_models.published(tmp_path / "c", "dnabert2")
+        if "index" in file:
+            (folder / "model.safetensors").unlink()
+        (folder / file).write_bytes(content)
+        refused(folder, file)
+
+    def test_an_unknown_architecture_of_ours_is_refused(self, tmp_path):
+        folder = toy_models.published(tmp_path / "c", "dnabert2")
+        (folder / "about.json").write_text('{"architecture": "perceptron"}')
+        refused(folder, "about.json: names no architecture that is known; ")
+
+    def test_untied_or_tied_is_seen_where_it_is_not_said(self, tmp_path):
+        folder = configured(toy_models.published(tmp_path / "c", "nt-v1"), ["tie_word_embeddings"])
+        assert not models.load(folder)[0].config.tie_word_embeddings
+        tensors = load_file(folder / "model.safetensors")
+        del tensors["lm_head.decoder.weight"]
+        save_file(tensors, folder / "model.safetensors")
+        model = models.load(folder)[0]
+        assert model.lm_head.decoder.weight is model.esm.embeddings.word_embeddings.weight
+        refused(configured(folder, tie_word_embeddings=False), "key 'lm_head.decoder.weight' is missing")
+
+
+class TestSavedAgain:
+    @pytest.mark.parametrize(
+        ("layout", "kind"),
+        [("nt-v1", "EsmForMaskedLM"), ("nt-v1", "EsmForSequenceClassification"), ("nt-v1", "EsmModel"),
+         ("dnabert", "BertForMaskedLM"), ("dnabert", "BertForSequenceClassification"), ("dnabert", "BertForPreTraining")],
+    )  # fmt: skip
+    def test_by_transformers_in_shards_it_opens(self, tmp_path, layout, kind):
+        import transformers
+
+        config = getattr(transformers, "EsmConfig" if layout == "nt-v1" else "BertConfig")(**toy_models.published_config(layout))
+        config.num_labels = 5
+        torch.manual_seed(1)
+        theirs = getattr(transformers, kind)(config).eval()
+        with torch.no_grad():
+            for value in theirs.parameters():
+                value.add_(0.1 * torch.randn(value.shape))
+        theirs.save_pretrained(tmp_path, max_shard_size="100KB")
+        model, tokeniser = models.load(tmp_path)
+        ids, mask = (torch.as_tensor(one).long() for one in batch(tokeniser))
+        found, expected = answer(model, ids, mask), answer(theirs, ids, mask)
+        pair = (found.last_hidden_state, expected.last_hidden_state) if kind == "EsmModel" else (
+            found.logits, expected.get("logits", expected.get("prediction_logits")))  # fmt: skip
+        assert torch.allclose(*pair, atol=1e-5)
+
+    def test_names_of_tensorflow_are_read_and_not_mixed(self, tmp_path):
+        folder = toy_models.published(tmp_path / "c", "dnabert")
+        expected = logits(folder)
+        tensors = load_file(folder / "model.safetensors")
+        old = {key.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+               for key, value in tensors.items()}  # fmt: skip
+        save_file(old, folder / "model.safetensors")
+        assert torch.equal(logits(folder), expected)
+        norm = "bert.embeddings.LayerNorm.bias"
+        save_file({**old, norm: tensors[norm].clone()}, folder / "model.safetensors")
+        refused(folder, f"key '{norm}' is there twice")
+
+    @pytest.mark.parametrize("name", [None, "esm.rotary_embeddings.inv_freq",
+                                      "esm.encoder.layer.*.attention.self.rotary_embeddings.inv_freq"])  # fmt: skip
+    def test_rotary_frequencies_lie_anywhere(self, tmp_path, name):
+        folder = toy_models.published(tmp_path / "c", "nt-v2")
+        expected = logits(folder)
+        tensors = load_file(folder / "model.safetensors")
+        held = [key for key in tensors if key.endswith("inv_freq")]
+        kept = {key: value for key, value in tensors.items() if key not in held and "position" not in key}
+        save_file(kept | ({name: tensors[held[0]]} if name else {}), folder / "model.safetensors")
+        assert torch.equal(logits(folder), expected)
+        configured(folder, ["position_embedding_type", "max_position_embeddings", "add_bias_fnn"])
+        assert torch.equal(logits(folder), expected) and door.longest(*models.load(folder)) == 2047 * 6
+        if name:
+            save_file({**kept, name: tensors[held[0]] * 1.1}, folder / "model.safetensors")
+            refused(folder, "its rotary frequencies are not those of 2 heads")
+
+    def test_every_layer_has_the_same_rotary_frequencies(self, tmp_path):
+        folder = toy_models.published(tmp_path / "c", "nt-v2")
+        tensors = load_file(folder / "model.safetensors")
+        last = "esm.encoder.layer.1.attention.self.rotary_embeddings.inv_freq"
+        save_file({**tensors, last: tensors[last] * 1.001}, folder / "model.safetensors")
+        refused(folder, f"key '{last}' differs from that of layer 0")
+        del tensors[last]
+        save_file(tensors, folder / "model.safetensors")
+        refused(folder, "rotary frequencies of 1 layers, config.json has 2")
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_a_classifier_needs_all_of_its_head(self, tmp_path, layout):
+        folder = toy_models.published(tmp_path / "c", layout)
+        encoder = {key: value for key, value in load_file(folder / "model.safetensors").items() if key.startswith(("bert.", "esm."))}
+        encoder = {key: value for key, value in encoder.items() if "pooler" not in key}
+        first, last = ("classifier.dense", "classifier.out_proj") if layout.startswith("nt") else ("bert.pooler.dense", "classifier")
+        head = {f"{first}.weight": torch.randn(16, 16), f"{first}.bias": torch.randn(16)}
+        head |= {f"{last}.weight": torch.randn(3, 16), f"{last}.bias": torch.randn(3)}
+        save_file(encoder | head, folder / "model.safetensors")
+        assert logits(folder).shape == (3, 3)
+        for gone in head:
+            save_file(encoder | {key: value for key, value in head.items() if key != gone}, folder / "model.safetensors")
+            refused(folder, f"key '{gone}' is missing")
+            save_file(encoder | head | {gone: torch.tensor(1.0)}, folder / "model.safetensors")
+            refused(folder, f"key '{gone}' is ()")
+
+
+class TestFilesOfWeights:
+    @pytest.mark.parametrize("zipped", [True, False])
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    def test_pickles_of_any_age_open(self, tmp_path, layout, zipped):
+        tensors = toy_models.published_tensors(layout)
+        expected = logits(toy_models.published(tmp_path / "c", layout))
+        ordered = collections.OrderedDict((key, torch.nn.Parameter(value.t().contiguous().t() if value.ndim == 2 else value))
+                                          for key, value in tensors.items())  # fmt: skip
+        folder = pickled(toy_models.published(tmp_path / "o", layout), ordered, _use_new_zipfile_serialization=zipped)
+        for name in ("training_args.bin", "rng_state.pth", "optimizer.pt", "special_tokens_map.json", "bert_layers.py"):
+            (folder / name).write_text("neither read nor run")
+        assert torch.equal(logits(folder), expected)
+
+    @pytest.mark.parametrize("zipped", [True, False])
+    @pytest.mark.parametrize("where", ["value", "nested", "key", "ordered", "whole"])
+    def test_code_anywhere_in_a_pickle_is_refused_and_not_run(self, tmp_path, where, zipped):
+        trace, tensors = tmp_path / "ran", toy_models.published_tensors("nt-v1")
+        touch = Touch(trace)
+        held = {"value": {**tensors, "x": touch}, "nested": {**tensors, "x": {"y": [(touch,)]}}, "key": {**tensors, touch: torch.ones(1)},
+                "ordered": collections.OrderedDict({**tensors, "x": touch}), "whole": touch}[where]  # fmt: skip
+        refused(pickled(toy_models.published(tmp_path / "c", "nt-v1"), held, _use_new_zipfile_serialization=zipped), "not opened")
+        assert not trace.exists()
+
+    @pytest.mark.parametrize(
+        "held", [{}, [torch.ones(2)], torch.ones(2), {3: torch.ones(2)}, {"model": {"a": torch.ones(2)}}, {"epoch": 3}], ids=str
+    )
+    def test_pickles_that_are_no_state_dict(self, tmp_path, held):
+        refused(pickled(toy_models.published(tmp_path / "c", "dnabert"), held), "state_dict")
+
+    @pytest.mark.parametrize(
+        "value", [torch.ones(16, device="meta"), torch.ones(16).to_sparse(), torch.ones(16, dtype=torch.int64), torch.ones(16) + 0j],
+        ids=["without values", "sparse", "whole numbers", "complex"],
+    )  # fmt: skip
+    def test_tensors_that_are_no_weights(self, tmp_path, value):
+        tensors = toy_models.published_tensors("dnabert") | {"bert.embeddings.LayerNorm.bias": value}
+        refused(pickled(toy_models.published(tmp_path / "c", "dnabert"), tensors), "key 'bert.embeddings.LayerNorm.bias'")
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e5m2])
+    def test_values_that_are_not_finite(self, tmp_path, value, dtype):
+        folder = toy_models.published(tmp_path / "c", "dnabert2")
+        tensors = load_file(folder / "model.safetensors")
+        tensors["bert.embeddings.LayerNorm.bias"] = torch.full((16,), value).to(dtype)
+        save_file(tensors, folder / "model.safetensors")
+        refused(folder, "holds what is no weight (NaN or infinity)")
+
+    @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"\0", b"<!DOCTYPE html>", b"version https://git-lfs.github.com/spec/v1", b"PK\x03\x04junk", b"\x80\x02.", b"\x80\x02}.",
+         b"\xff" * 64, b'\x10\0\0\0\0\0\0\0{"a":1}         ', b"\x02\0\0\0\0\0\0\0{}"],
+    )  # fmt: skip
+    def test_files_that_are_no_weights(self, tmp_path, name, content):
+        folder = toy_models.published(tmp_path / "c", "nt-v1")
+        (folder / "model.safetensors").unlink()
+        (folder / name).write_bytes(content)
+        refused(folder, str(folder))
+
+    @pytest.mark.parametrize("how", ["safe", "zipped", "legacy"])
+    def test_bytes_of_chance_are_refused_or_read_and_never_end_in_another_error(self, tmp_path, how):
+        draw = np.random.default_rng(0)
+        folder = toy_models.published(tmp_path / "c", "dnabert2", layers=1, hidden=4, intermediate=4)
+        if how != "safe":
+            pickled(folder, load_file(folder / "model.safetensors"), _use_new_zipfile_serialization=how == "zipped")
+        path = next(path for path in folder.iterdir() if path.suffix in (".safetensors", ".bin"))
+        whole, seen = path.read_bytes(), 0
+        for _ in range(40):
+            spoilt = bytearray(whole)
+            for at in draw.integers(0, min(3500, len(whole)), 2):
+                spoilt[at] = draw.integers(256)
+            path.write_bytes(spoilt)
+            try:
+                models.load(folder)
+            except InputError as error:
+                seen += "\n" not in str(error)
+        assert seen > 10
+
+    @pytest.mark.parametrize(
+        "content", ['{"weight_map": 3}', "{}", '{"weight_map": {}}', '{"weight_map": {"a": 3}}', '{"weight_map": {"a": [1]}}',
+                    '{"weight_map": {"a": "../c/config.json"}}', '{"weight_map": {"a": "."}}', '{"weight_map": {"a": "/etc/hosts"}}'],
+    )  # fmt: skip
+    def test_an_index_that_leads_nowhere(self, tmp_path, content):
+        folder = toy_models.published(tmp_path / "c", "nt-v1")
+        (folder / "model.safetensors").rename(folder / "part.safetensors")
+        (folder / "model.safetensors.index.json").write_text(content)
+        refused(folder, "model.safetensors.index.json: ")
+
+    def test_a_key_in_two_shards_and_a_key_in_none(self, tmp_path):
+        folder = toy_models.published(tmp_path / "c", "nt-v1")
+        tensors = load_file(folder / "model.safetensors")
+        (folder / "model.safetensors").unlink()
+        names = sorted(tensors)
+        index = {"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+        for at, part in ((1, names[:20]), (2, names[19:])):
+            save_file({key: tensors[key] for key in part}, folder / f"{at}.safetensors")
+        refused(folder, f"2.safetensors: key {names[19]!r} is there twice")
+        save_file({key: tensors[key] for key in names[21:]}, folder / "2.safetensors")
+        refused(folder, f"{folder}: key {names[20]!r} is missing")
+
+    def test_links_names_and_relative_paths(self, tmp_path, monkeypatch):
+        folder = toy_models.published(tmp_path / "c", "nt-v2")
+        expected = logits(folder)
+        (folder / "model.safetensors").rename(tmp_path / "blob")
+        (folder / "model.safetensors").symlink_to(tmp_path / "blob")
+        monkeypatch.chdir(tmp_path)
+        assert torch.equal(logits(str(folder)), expected) and torch.equal(logits("c"), expected)
+        assert door.recognise("c") == "nucleotide-transformer"
+        (tmp_path / "blob").unlink()
+        refused(folder, "no weights")
+
+    def test_a_published_model_leaves_the_generator_alone(self, tmp_path):
+        folder = toy_models.published(tmp_path / "c", "nt-v2")
+        torch.manual_seed(5)
+        before = torch.get_rng_state()
+        models.load(folder)
+        assert torch.equal(torch.get_rng_state(), before)
+
+
+class TestVocabularies:
+    @pytest.mark.parametrize("layout", ["nt-v1", "nt-v2", "dnabert"])
+    @pytest.mark.parametrize("end", ["", "\n", "\n\n"])
+    @pytest.mark.parametrize("windows", [True, False])
+    def test_ends_of_lines_and_of_files_decide_nothing(self, tmp_path, layout, end, windows):
+        folder = toy_models.published(tmp_path / "c", layout)
+        text = models.load(folder)[1].files()["vocab.txt"] + end
+        (folder / "vocab.txt").write_bytes(text.replace("\n", "\r\n" if windows else "\n").encode())
+        models.load(folder)
+
+    def test_version_1_may_lack_the_tokens_without_rows(self, tmp_path):
+        folder = toy_models.published(tmp_path / "c", "nt-v1")
+        lines = models.load(folder)[1].files()["vocab.txt"].split("\n")
+        assert len(lines) == 4107
+        (folder / "vocab.txt").write_text("\n".join(lines[:4105]))
+        models.load(folder)
+        for wrong in (lines[:4104], lines[:4105] + ["<bos>", "<eos>"], [*lines, "<x>"]):
+            (folder / "vocab.txt").write_text("\n".join(wrong))
+            refused(folder, "vocab.txt gives the token")
+
+    def test_a_size_of_7_mers_is_no_vocabulary(self, tmp_path):
+        folder = toy_models.published(tmp_path / "c", "nt-v1")
+        tensors = load_file(folder / "model.safetensors")
+        rows = 4**7 + 9
+        for key in ("esm.embeddings.word_embeddings.weight", "lm_head.decoder.weight", "lm_head.bias"):
+            tensors[key] = torch.zeros(rows, *tensors[key].shape[1:])
+        save_file(tensors, folder / "model.safetensors")
+        refused(configured(folder, vocab_size=rows), f"vocab_size {rows} is no vocabulary of k-mers")
+
+
+class TestKipoi:
+    """Refusals of ``.pth`` files; what they compute is in TestGolden and test_cnns."""
+
+    def folder(self, tmp_path, change=lambda held: None, **how):
+        draw = torch.Generator().manual_seed(0)
+        shapes = {"2.0": (6, 4, 1, 8), "2.4": (5, 6, 1, 8), "2.8": (4, 5, 1, 8), "2.12.1": (7, 4 * 53), "2.14.1": (3, 7)}
+        tensors = {f"{key}.weight": torch.randn(shape, generator=draw) for key, shape in shapes.items()}
+        tensors |= {f"{key}.bias": torch.randn(shape[0], generator=draw) for key, shape in shapes.items()}
+        change(tensors)
+        folder = tmp_path / f"k{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        torch.save(collections.OrderedDict(tensors), folder / "deepsea.pth", **how)
+        return folder
+
+    def test_old_serialisation_opens(self, tmp_path):
+        one, other = (models.load(self.folder(tmp_path, _use_new_zipfile_serialization=zipped))[0] for zipped in (True, False))
+        assert one.length == 1000 and weights.digest(one.state_dict()) == weights.digest(other.state_dict())
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_values_that_are_not_finite(self, tmp_path, value):
+        refused(self.folder(tmp_path, lambda held: held["2.4.bias"].fill_(value)), "key '2.4.bias' holds what is no weight")
+
+    def test_whole_numbers_are_no_weights(self, tmp_path):
+        refused(self.folder(tmp_path, lambda held: held.update({"2.4.bias": torch.ones(5).long()})), "2.4.bias holds torch.int64")
+
+    def test_a_variance_is_not_negative(self):
+        weights.finite({"1.running_var": torch.zeros(2), "1.weight": -torch.ones(2)}, "x.pth")
+        with pytest.raises(InputError, match=r"x.pth: key '1\.running_var' holds a negative variance"):
+            weights.finite({"1.running_var": torch.tensor([1.0, -1e-3])}, "x.pth")
+
+    def test_a_twin_has_other_weights_of_its_seed(self, tmp_path):
+        folder = self.folder(tmp_path)
+        published, one, same, other = (
+            weights.digest(models.load(folder, *how)[0].state_dict()) for how in ((), ("random", 1), ("random", 1), ("random", 2))
+        )
+        assert one == same and len({published, one, other}) == 3

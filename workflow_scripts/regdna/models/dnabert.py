@@ -20,6 +20,12 @@ TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
+# Of a config.json; nothing else in it decides what is computed.
+SETTINGS = (
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings",
+    "type_vocab_size", "layer_norm_eps", "hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",
+    "initializer_range", "tie_word_embeddings", "num_labels",
+)  # fmt: skip
 
 
 class DNABertModel(BertModel):
@@ -87,8 +93,14 @@ def classes(config: BertConfig) -> dict[str, type]:
 
 
 def config_of(content: dict, shapes: dict[str, tuple[int, ...]]) -> BertConfig:
-    """The configuration of a published or saved ``config.json``."""
-    return BertConfig(**{name: value for name, value in content.items() if name not in ("model_type", "auto_map")})
+    """The configuration of a published or saved ``config.json``.
+
+    Raises:
+        InputError: positions of a kind that DNABERT has not.
+    """
+    if content.get("position_embedding_type", "absolute") != "absolute":
+        raise InputError(f"config.json: position_embedding_type is {content['position_embedding_type']!r}; DNABERT has 'absolute'")
+    return BertConfig(**{name: content[name] for name in SETTINGS if name in content}, pad_token_id=OverlappingKmers.pad)
 
 
 def renamed(tensors: dict[str, torch.Tensor], config: BertConfig, name: str) -> dict[str, torch.Tensor]:

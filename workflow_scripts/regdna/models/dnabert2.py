@@ -19,6 +19,11 @@ from regdna.step import InputError
 from regdna.tokenisers import BytePair, Tokeniser
 
 TIED = {"cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight"}
+# Of a config.json; nothing else in it decides what is computed.
+SETTINGS = (
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "type_vocab_size", "layer_norm_eps",
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout", "initializer_range", "tie_word_embeddings", "num_labels",
+)  # fmt: skip
 
 
 class DNABert2Config(BertConfig):
@@ -316,7 +321,7 @@ def config_of(content: dict, shapes: dict[str, tuple[int, ...]]) -> DNABert2Conf
     """
     if content.get("hidden_act", "gelu") != "gelu":
         raise InputError(f"config.json: hidden_act is {content['hidden_act']!r}; DNABERT-2 has gelu")
-    return DNABert2Config(**{name: value for name, value in content.items() if name not in ("model_type", "auto_map", "pad_token_id")})
+    return DNABert2Config(**{name: content[name] for name in SETTINGS if name in content})
 
 
 def renamed(tensors: dict[str, torch.Tensor], config: DNABert2Config, name: str) -> dict[str, torch.Tensor]:
@@ -339,9 +344,9 @@ def tokeniser_of(folder: Path, config: DNABert2Config) -> Tokeniser:
     if not path.is_file():
         raise InputError(f"{path}: not found; DNABERT-2 needs its byte-pair vocabulary: fetch it with the weights")
     try:
-        tokeniser = BytePair(path.read_text(encoding="utf-8"))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        tokeniser = BytePair(path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: no text (byte {error.start}); fetch it again") from None
     if tokeniser.vocabulary != config.vocab_size:
         raise InputError(f"{path}: {tokeniser.vocabulary} tokens, but the model has {config.vocab_size}; it is another model's tokeniser")
     return tokeniser

@@ -91,7 +91,7 @@ def open(tensors: dict[str, torch.Tensor], layout: str, name: str) -> SequenceNe
         name: what messages start with.
 
     Raises:
-        InputError: a tensor is missing, is of a wrong shape, or is none of the layout's.
+        InputError: a tensor is missing, is of a wrong shape, holds what is no weight, or is none of the layout's.
     """
     keys = LAYOUTS[layout].keys()
     missing = [key for key in keys if key not in tensors and not key.endswith(COUNTER)]
@@ -100,6 +100,9 @@ def open(tensors: dict[str, torch.Tensor], layout: str, name: str) -> SequenceNe
     extra = [key for key in tensors if key not in keys]
     if extra:
         raise InputError(f"{name}: {extra[0]} is unknown{_more(extra)}; the layout {layout} has no such tensor; give the published file")
+    for key, tensor in tensors.items():
+        if not key.endswith(COUNTER) and not tensor.is_floating_point():
+            raise InputError(f"{name}: {key} holds {tensor.dtype}, which is no weight; give the published file")
     with torch.device("meta"):  # no weights are drawn that the file's replace at once
         net = _sized({key: tuple(tensor.shape) for key, tensor in tensors.items()}, layout, name)
     loaded = {}

@@ -14,12 +14,21 @@ from torch.nn import functional
 from transformers import EsmConfig
 from transformers.models.esm.modeling_esm import EsmClassificationHead, EsmLMHead, EsmModel, EsmPreTrainedModel
 
+from regdna.models import weights
 from regdna.models.outputs import Output
 from regdna.step import InputError
 from regdna.tokenisers import KmerBlocks, Tokeniser
 
 TIED = {"lm_head.decoder.weight": "esm.embeddings.word_embeddings.weight"}
 FREQUENCIES = re.compile(r"esm\.encoder\.layer\.\d+\.attention\.self\.rotary_embeddings\.inv_freq")
+ONCE = "esm.rotary_embeddings.inv_freq"
+SAVED_AGAIN = "esm.encoder.layer.*.attention.self.rotary_embeddings.inv_freq"  # by transformers 5, with this very star
+# Of a config.json; nothing else in it decides what is computed.
+SETTINGS = (
+    "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings",
+    "layer_norm_eps", "hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range", "position_embedding_type",
+    "emb_layer_norm_before", "token_dropout", "tie_word_embeddings", "num_labels",
+)  # fmt: skip
 
 
 class GatedConfig(EsmConfig):
@@ -140,18 +149,43 @@ def classes(config: EsmConfig) -> dict[str, type]:
 def config_of(content: dict, shapes: dict[str, tuple[int, ...]]) -> EsmConfig:
     """The configuration of a published or saved ``config.json``; version 2 says ``add_bias_fnn``, or its weights do.
 
+    What the file leaves out is as the weights show it, or as published.
+
     Raises:
         InputError: an ESM of another kind.
     """
-    if content.get("hidden_act", "gelu") not in ("gelu", "silu"):
-        raise InputError(f"config.json: hidden_act is {content['hidden_act']!r}; Nucleotide Transformer has gelu (v1) or SwiGLU (v2)")
-    known = {name: value for name, value in content.items() if name not in ("model_type", "auto_map", "add_bias_fnn")}
     first = [key for key in shapes if ".intermediate.dense." in key]
-    doubled = any(key.endswith("weight") and shapes[key][0] == 2 * content.get("intermediate_size", 0) for key in first)
-    if not doubled and "add_bias_fnn" not in content:
+    doubled = any(key.endswith("weight") and shapes[key][:1] == (2 * content["intermediate_size"],) for key in first)
+    gated = doubled or "add_bias_fnn" in content
+    act = content.get("hidden_act", "gelu")
+    if act not in ("gelu", "silu") or (act == "silu" and not gated):
+        raise InputError(f"config.json: hidden_act is {act!r}; Nucleotide Transformer has gelu (v1) or SwiGLU (v2)")
+    rotary = gated or any(key.endswith("rotary_embeddings.inv_freq") for key in shapes)
+    table = next((shape[0] for key, shape in shapes.items() if key.endswith("embeddings.position_embeddings.weight") and shape), None)
+    known = {
+        "position_embedding_type": "rotary" if rotary else "absolute",
+        "max_position_embeddings": table or (2050 if gated else 1002),
+        "tie_word_embeddings": not any(key.endswith("lm_head.decoder.weight") for key in shapes),
+        **{name: content[name] for name in SETTINGS if name in content},
+    }
+    if known["position_embedding_type"] not in ("absolute", "rotary"):
+        raise InputError(f"config.json: position_embedding_type is {known['position_embedding_type']!r}, neither 'absolute' nor 'rotary'")
+    if known["position_embedding_type"] == "rotary" and not rotary:
+        raise InputError("config.json: position_embedding_type is 'rotary', but these are weights of version 1, which has a table")
+    if known["position_embedding_type"] == "rotary" and known["hidden_size"] // known["num_attention_heads"] % 2:
+        raise InputError("config.json: hidden_size / num_attention_heads is odd, but rotary positions turn pairs; fetch the file again")
+    if table not in (None, known["max_position_embeddings"]):
+        raise InputError(
+            f"config.json: max_position_embeddings is {known['max_position_embeddings']}, the weights have {table} positions; "
+            "they do not belong together"
+        )
+    for name, token in (("pad_token_id", KmerBlocks.pad), ("mask_token_id", KmerBlocks.mask)):
+        if content.get(name, token) != token:
+            raise InputError(f"config.json: {name} is {content[name]!r}, in the vocabulary of Nucleotide Transformer it is {token}")
+        known[name] = token
+    if not gated:
         return EsmConfig(**known)
-    biased = content.get("add_bias_fnn", any(key.endswith("bias") for key in first))
-    return GatedConfig(**known, add_bias_fnn=biased)
+    return GatedConfig(**known, add_bias_fnn=content.get("add_bias_fnn", any(key.endswith("bias") for key in first)))
 
 
 def renamed(tensors: dict[str, torch.Tensor], config: EsmConfig, name: str) -> dict[str, torch.Tensor]:
@@ -164,15 +198,20 @@ def renamed(tensors: dict[str, torch.Tensor], config: EsmConfig, name: str) -> d
     kept = {key: value for key, value in tensors.items() if key not in held}
     if config.position_embedding_type != "rotary":
         return tensors
+    if SAVED_AGAIN in kept:
+        kept[ONCE] = kept.pop(SAVED_AGAIN)
     for key in held:
-        if not torch.equal(tensors[key], tensors[held[0]]):
+        if not weights.same(tensors[key], tensors[held[0]]):
             raise InputError(f"{name}: key {key!r} differs from that of layer 0; all layers share their rotary frequencies")
-    once = "esm.rotary_embeddings.inv_freq"
     if held and len(held) != config.num_hidden_layers:
         raise InputError(f"{name}: rotary frequencies of {len(held)} layers, config.json has {config.num_hidden_layers}; fetch it again")
-    if once not in kept:
-        width = config.hidden_size // config.num_attention_heads
-        kept[once] = tensors[held[0]].float() if held else 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float) / width)
+    width = config.hidden_size // config.num_attention_heads
+    expected = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float) / width)
+    if ONCE not in kept:
+        kept[ONCE] = tensors[held[0]] if held else expected
+    # They are no weights but a function of the width: 1 % leaves room for bfloat16.
+    if kept[ONCE].shape == expected.shape and not torch.allclose(kept[ONCE].float(), expected, rtol=0.01, atol=0):
+        raise InputError(f"{name}: its rotary frequencies are not those of {config.num_attention_heads} heads; fetch the file again")
     return kept
 
 
@@ -188,7 +227,7 @@ def tokeniser_of(folder: Path, config: EsmConfig) -> Tokeniser:
     Raises:
         InputError: a vocabulary of another kind, in the configuration or in the folder's files.
     """
-    for k in range(2, 9):
+    for k in range(2, 7):
         for version, specials in ((1, 4), (2, 6)):
             if config.vocab_size == specials + 4**k + 5:
                 tokeniser = KmerBlocks(k, version)

@@ -13,6 +13,8 @@ import torch
 from regdna.step import InputError
 
 SINGLE = ("model.safetensors", "pytorch_model.bin")
+# Names of a norm's tensors in checkpoints of TensorFlow's time, which transformers 5 gives ESM's again when it saves them.
+OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -37,9 +39,11 @@ def weight_files(folder: Path) -> list[Path]:
 
 def _shards(index: Path) -> list[Path]:
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(f"{index}: no index of shards ('weight_map' is missing or cut short); fetch it again") from None
+        names = sorted({str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        names = []
+    if not names:
+        raise InputError(f"{index}: no index of shards ('weight_map' is missing or cut short); fetch it again")
     for name in names:
         if Path(name).name != name or not (index.parent / name).is_file():
             raise InputError(f"{index}: shard {name!r} is not in its folder; fetch the checkpoint again")
@@ -55,21 +59,27 @@ def read(folder: Path) -> dict[str, torch.Tensor]:
     tensors: dict[str, torch.Tensor] = {}
     for path in weight_files(folder):
         found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
-        both = sorted(set(found) & set(tensors))
-        if both:
-            raise InputError(f"{path}: key {both[0]!r} is in another shard too; fetch the checkpoint again")
-        tensors |= found
+        for key, value in found.items():
+            key = next((key.removesuffix(old) + new for old, new in OLD_NAMES.items() if key.endswith(old)), key)
+            if key in tensors:
+                raise InputError(f"{path}: key {key!r} is there twice, in another shard or under an older name; fetch the checkpoint again")
+            tensors[key] = value
     return tensors
 
 
+def called(folder: Path) -> str:
+    """What to name in messages about a folder's tensors: the file of weights, or the folder of several."""
+    files = weight_files(folder)
+    return str(files[0] if len(files) == 1 else folder)
+
+
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise InputError(f"{path}: cut short or no .safetensors file ({error}); fetch it again") from None
+    except Exception as error:  # a damaged header makes the library fail in any way
+        raise InputError(f"{path}: cut short or no .safetensors file ({_short(error)}); fetch it again") from None
 
 
 def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
@@ -81,14 +91,20 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
             f"{path}: not opened: it is damaged, or holds more than tensors, and what it holds would be run; "
             "fetch it again, or take the checkpoint as safetensors"
         ) from None
-    except (RuntimeError, EOFError, ValueError, LookupError, AttributeError, TypeError, OSError) as error:
-        raise InputError(f"{path}: cut short or no file of weights ({' '.join(str(error).split())[:120]}); fetch it again") from None
+    except Exception as error:  # a damaged pickle is a program of chance: it fails in any way
+        raise InputError(f"{path}: cut short or no file of weights ({_short(error)}); fetch it again") from None
     if not isinstance(found, dict) or not found:
         raise InputError(f"{path}: holds {type(found).__name__}, not tensors by key; save the model's state_dict")
-    strange = [key for key, value in found.items() if not (isinstance(key, str) and isinstance(value, torch.Tensor))]
-    if strange:
-        raise InputError(f"{path}: {strange[0]!r} is no tensor; save the model's state_dict alone")
+    for key, value in found.items():
+        if not (isinstance(key, str) and isinstance(value, torch.Tensor)):
+            raise InputError(f"{path}: {str(key)[:80]!r} is no tensor; save the model's state_dict alone")
+        if value.layout is not torch.strided or value.is_quantized or value.device.type != "cpu":
+            raise InputError(f"{path}: key {key!r} is sparse, quantised or without values; save the state_dict as plain tensors")
     return dict(found)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
@@ -96,23 +112,29 @@ def shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
     return {key: tuple(value.shape) for key, value in tensors.items()}
 
 
-def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], unused: tuple[str, ...], tied: Mapping[str, str], name: str) -> None:
-    """Copy tensors into a model whose keys they must be, one for one.
+def same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors have one shape and the same values, of whatever types."""
+    return one.shape == other.shape and torch.equal(one.double(), other.double())
+
+
+def match(
+    expected: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor], unused: tuple[str, ...], tied: Mapping[str, str], name: str
+) -> dict[str, torch.Tensor]:
+    """The tensors for a model whose keys they must be, one for one.
 
     Args:
-        model: on the CPU.
+        expected: of the model, by key; only shapes and types matter, and may be all there is.
         tensors: by key.
         unused: patterns (whole key) of published tensors that the model has no use for.
         tied: pairs of names for one tensor; one may be left out, both must be equal.
         name: file to name in messages.
 
     Raises:
-        InputError: a key is missing, unknown, of another shape, holds NaN or infinity, or differs from what it is tied to.
+        InputError: a key is missing, unknown, of another shape or kind of number, or differs from what it is tied to.
     """
-    expected = model.state_dict()
     kept = {key: value for key, value in tensors.items() if not any(re.fullmatch(pattern, key) for pattern in unused)}
     for second, first in tied.items():  # either name may be the one that was kept
-        if first in kept and second in kept and not torch.equal(kept[first], kept[second]):
+        if first in kept and second in kept and not same(kept[first], kept[second]):
             raise InputError(f"{name}: {second} and {first} are one tensor in this architecture but differ here; fetch the file again")
         if first in kept or second in kept:
             kept[first] = kept[second] = kept.get(first, kept.get(second))
@@ -129,8 +151,36 @@ def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], unused: tu
                 f"{name}: key {key!r} is {tuple(value.shape)}, the configuration asks for {tuple(expected[key].shape)}; "
                 "they do not belong together"
             )
-        if value.is_floating_point() != expected[key].is_floating_point() or not torch.isfinite(value).all():
-            raise InputError(f"{name}: key {key!r} holds what is no weight (NaN, infinity or whole numbers); fetch the file again")
+        if value.is_floating_point() != expected[key].is_floating_point():
+            raise InputError(f"{name}: key {key!r} holds {value.dtype}, which is no weight; fetch the file again")
+    return kept
+
+
+def finite(tensors: Mapping[str, torch.Tensor], name: str) -> None:
+    """Look at every value.
+
+    Raises:
+        InputError: one is NaN or infinity, or a variance is negative.
+    """
+    for key, value in tensors.items():
+        # Types of 8 bits and less do not know how to be asked.
+        if not torch.isfinite(value if value.element_size() > 1 else value.float()).all():
+            raise InputError(f"{name}: key {key!r} holds what is no weight (NaN or infinity); fetch the file again")
+        if key.endswith("running_var") and (value < 0).any():
+            raise InputError(f"{name}: key {key!r} holds a negative variance; fetch the file again")
+
+
+def fill(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor], unused: tuple[str, ...], tied: Mapping[str, str], name: str) -> None:
+    """Copy tensors into a model, on the CPU, whose keys they must be, one for one.
+
+    Args:
+        tensors, unused, tied, name: as for ``match``.
+
+    Raises:
+        InputError: as ``match`` and ``finite``.
+    """
+    kept = match(model.state_dict(), tensors, unused, tied, name)
+    finite(kept, name)
     model.load_state_dict(kept, strict=True)
 
 

@@ -155,7 +155,7 @@ class KmerBlocks:
             InputError: one of them is of another vocabulary.
         """
         ids = {token: one for one, token in enumerate(self._listed)}
-        vocabulary_files.check(folder, ids, f"Nucleotide Transformer v{self.version}'s {self.k}-mers")
+        vocabulary_files.check(folder, ids, f"Nucleotide Transformer v{self.version}'s {self.k}-mers", self._listed[self.vocabulary :])
 
 
 @numba.njit(cache=True, nogil=True)
