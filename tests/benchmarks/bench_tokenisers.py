@@ -1,14 +1,13 @@
 """Tokenising against transformers, on real sequence in windows of 1 kb; rows kmer6 and bpe of the benchmarks.
 
-The windows are those of the demo's megabase that hold a known base; the byte pairs are DNABERT-2's where its tokenizer.json is
-given as the first argument, else as many learned from the demo. Ours begin with codes and end with padded arrays, on one thread;
+The windows are those of the demo's megabase that hold a known base; the byte pairs are DNABERT-2's where its tokenizer.json lies
+beside the checkout, else as many learned from the demo. Ours begin with codes and end with padded arrays, on one thread;
 the peers begin with texts. EsmTokenizer is asked for lists without padding, which it makes fastest, on part of the windows; the
 fast tokenizer for padded arrays, on as many threads as it takes. Prints one JSON object a line.
 """
 
 import gzip
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from regdna.tokenisers.kmers import KmerBlocks
 DEMO = Path(__file__).parents[2] / "resources/demo/chr22/sequence.fa.gz"
 WIDTH, ALTERNATIONS, REPEATS, SOME = 1000, 7, 5, 100
 VOCABULARY = 4096
+PUBLISHED = Path(__file__).parents[3] / "shared/data/tokenizers/dnabert2_tokenizer.json"  # beside the project's own checkout alone
 
 
 def windows() -> np.ndarray:
@@ -102,4 +102,4 @@ if __name__ == "__main__":
     rows = windows()
     with tempfile.TemporaryDirectory() as folder:
         print(json.dumps(kmers(rows, Path(folder))), flush=True)
-    print(json.dumps(byte_pairs(rows, Path(sys.argv[1]) if len(sys.argv) > 1 else None)), flush=True)
+    print(json.dumps(byte_pairs(rows, PUBLISHED if PUBLISHED.is_file() else None)), flush=True)

@@ -541,6 +541,14 @@ class TestConfigurations:
                         models.load(folder, "random")
             (folder / "config.json").write_text(text)
 
+    def test_a_model_that_does_not_fit_is_never_given_memory(self, tmp_path, monkeypatch):
+        built, empty = [], door.empty
+        monkeypatch.setattr(door, "empty", lambda *how: built.append(torch.get_default_device().type) or empty(*how))
+        folder = toy_models.published(tmp_path / "c", "dnabert2")
+        models.load(folder)
+        refused(configured(folder, hidden_size=32), "the configuration asks for")
+        assert built == ["meta", "cpu", "meta"]
+
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_number_of_layers_is_that_of_the_weights(self, tmp_path, layout):
         for layers in (1, 3, 10**7):
@@ -585,6 +593,13 @@ class TestConfigurations:
     )
     def test_settings_that_would_change_the_answer_unseen_are_refused(self, tmp_path, layout, setting, said):
         refused(configured(toy_models.published(tmp_path / "c", layout), **setting), said)
+
+    def test_positions_are_as_many_as_the_weights_have_where_it_is_not_said(self, tmp_path):
+        folder = toy_models.published(tmp_path / "c", "nt-v1")
+        tensors = load_file(folder / "model.safetensors")
+        table = "esm.embeddings.position_embeddings.weight"
+        save_file({**tensors, table: tensors[table][:700].clone()}, folder / "model.safetensors")
+        assert door.longest(*models.load(configured(folder, ["max_position_embeddings"]))) == 697 * 6
 
     def test_rotary_heads_are_of_even_width(self, tmp_path):
         refused(toy_models.published(tmp_path / "c", "nt-v2", hidden=12, heads=4), "is odd, but rotary positions turn pairs")
@@ -730,14 +745,36 @@ class TestFilesOfWeights:
         tensors = toy_models.published_tensors("dnabert") | {"bert.embeddings.LayerNorm.bias": value}
         refused(pickled(toy_models.published(tmp_path / "c", "dnabert"), tensors), "key 'bert.embeddings.LayerNorm.bias'")
 
-    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float8_e5m2])
+    @pytest.mark.parametrize(
+        ("value", "dtype"),
+        [(value, dtype) for value in (torch.nan, torch.inf) for dtype in (torch.float32, torch.bfloat16, torch.float8_e5m2)]
+        + [(torch.nan, torch.float8_e4m3fn)],  # which has no infinity
+    )
     def test_values_that_are_not_finite(self, tmp_path, value, dtype):
         folder = toy_models.published(tmp_path / "c", "dnabert2")
         tensors = load_file(folder / "model.safetensors")
         tensors["bert.embeddings.LayerNorm.bias"] = torch.full((16,), value).to(dtype)
         save_file(tensors, folder / "model.safetensors")
         refused(folder, "holds what is no weight (NaN or infinity)")
+
+    @pytest.mark.parametrize("shape", [(1, 16), (16, 1), (4, 4)])
+    def test_as_many_values_in_another_shape(self, tmp_path, shape):
+        folder = toy_models.published(tmp_path / "c", "dnabert2")
+        tensors = load_file(folder / "model.safetensors")
+        norm = "bert.embeddings.LayerNorm.bias"
+        save_file({**tensors, norm: tensors[norm].reshape(shape)}, folder / "model.safetensors")
+        refused(folder, f"key '{norm}' is {shape}, the configuration asks for (16,)")
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn])
+    def test_a_tied_pair_may_be_of_two_types(self, tmp_path, dtype):
+        folder = toy_models.published(tmp_path / "c", "dnabert")
+        tensors = load_file(folder / "model.safetensors")
+        first, second = "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
+        rounded = tensors[first].to(dtype)
+        save_file({**tensors, first: rounded, second: rounded.float()}, folder / "model.safetensors")
+        assert torch.equal(models.load(folder)[0].cls.predictions.decoder.weight, rounded.float())
+        save_file({**tensors, first: rounded}, folder / "model.safetensors")
+        refused(folder, "are one tensor in this architecture but differ")
 
     @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
     @pytest.mark.parametrize(

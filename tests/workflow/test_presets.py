@@ -3,7 +3,11 @@
 import re
 
 import pytest
+import yaml
 from workflow_tools import ROOT, clone, snakemake
+
+from regdna.models import ARCHITECTURES
+from regdna.models.limits import context
 
 PRESETS = sorted(path.stem for path in (ROOT / "resources/studies").glob("*.yaml"))
 
@@ -31,3 +35,51 @@ def test_a_dry_run_shows_jobs_bytes_and_disk(fresh, preset):
         fetched = int(re.search(r"^fetch_source +(\d+)$", said, flags=re.MULTILINE)[1])
         # Members of archives are unpacked, not downloaded.
         assert int(plan[1]) == fetched - (4 if preset == "deepsea" else 0)
+        assert "weights hub-nt-v2-500m: CC BY-NC-SA 4.0" in said and "verify_weights" in said
+        row = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| `{preset}` |"))
+        jobs = re.search(r"^total +(\d+)$", said, flags=re.MULTILINE)[1]
+        assert [cell.strip() for cell in row.split("|")][3:6] == [jobs, plan[2], plan[3]], "the README says other numbers"
+
+
+FULL = [preset for preset in PRESETS if preset != "demo"]
+
+
+def models_of(preset):
+    """The models of a preset, with the architecture where it is that of weights."""
+    study = yaml.safe_load((ROOT / f"resources/studies/{preset}.yaml").read_text())
+    sources = yaml.safe_load((ROOT / "resources/sources.yaml").read_text())
+    return {
+        name: entry | {"architecture": entry.get("architecture") or sources[entry["weights"]]["checkpoint"]["architecture"]}
+        for name, entry in study["models"].items()
+    }
+
+
+@pytest.mark.parametrize("preset", FULL)
+def test_language_models_stand_beside_cnns_and_row_zero(preset):
+    entries = models_of(preset)
+    used = {entry["architecture"] for entry in entries.values()}
+    assert used == set(ARCHITECTURES) - {"dnabert"}
+    assert {entry["weights"] for entry in entries.values() if "weights" in entry} == {"hub-dnabert2", "hub-nt-v2-50m", "hub-nt-v2-500m"}
+    for name, entry in entries.items():
+        if entry.get("regime") == "probe":
+            assert entry["parameters"] == {"pooling": "best"}, name
+        elif "weights" in entry:
+            # A rate for a network from scratch would undo what was learnt.
+            assert isinstance(entry["training"]["learning_rate"], float) and entry["training"]["learning_rate"] <= 1e-4, name
+
+
+@pytest.mark.parametrize("preset", FULL)
+def test_the_random_twin_differs_from_its_model_in_its_start_alone(preset):
+    entries = models_of(preset)
+    twins = [name for name, entry in entries.items() if entry.get("initialisation") == "random"]
+    assert twins == ["nt-v2-50m-random"]
+    for twin in twins:
+        assert entries[twin] == entries[twin.removesuffix("-random")] | {"initialisation": "random"}
+
+
+def test_a_core_promoter_is_long_enough_for_the_cnns():
+    """The lengths of files of sequences are not known before a run, so no plan would say so."""
+    for name, entry in models_of("sequences").items():
+        known = ARCHITECTURES[entry["architecture"]]
+        if "weights" not in entry:
+            assert context(entry["architecture"], known.sizes | known.parameters | entry.get("parameters", {}))[0] <= 70, name

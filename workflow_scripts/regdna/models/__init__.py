@@ -1,20 +1,12 @@
 """The registry of architectures (``registry.yaml``): names and what they need, with nothing imported until one is built."""
 
-from __future__ import annotations
-
 import importlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import yaml
-
-if TYPE_CHECKING:
-    import torch
-
-    from regdna.tokenisers import Tokeniser
 
 # Weights come from the vault alone: no library that is imported below may ask a hub for anything.
 os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
@@ -71,6 +63,6 @@ def modules(architecture: str) -> list[str]:
     return [known.module, FAMILIES[known.family], *shared, *layouts]
 
 
-def load(folder: Path, initialisation: str = "published", seed: int = 0, attention: str = "sdpa") -> tuple[torch.nn.Module, Tokeniser]:
+def load(folder: Path, initialisation: str = "published", seed: int = 0, attention: str = "sdpa") -> tuple:
     """The model and tokeniser of any checkpoint folder in a published layout, or of one of ours: ``regdna.models.door.load``."""
     return importlib.import_module("regdna.models.door").load(Path(folder), initialisation, seed, attention)
