@@ -19,7 +19,8 @@ from regdna.provenance import code_digest
 from regdna.sources.catalogue import check_at_hand, complete
 from regdna.step import InputError
 from regdna.store import write_json
-from regdna.study import check_datasets, complete_models, read_studies, references, weight_files
+from regdna.roster import complete_models
+from regdna.study import check_datasets, read_studies, references, weight_files
 
 SCHEMA = {name: read_yaml(Path(workflow.basedir) / f"rules/schemas/{name}.schema.yaml") for name in ("config", "sources", "study")}
 LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "title": str, "why": str}
@@ -87,7 +88,7 @@ def model(wildcards):
 def recipe(wildcards):
     """What decides a model's weights, and nothing else: a change of anything else in the entry must not retrain it."""
     entry = model(wildcards)
-    names = ("architecture", "weights", "parameters", "regime", "initialisation", "context")
+    names = ("architecture", "weights", "parameters", "regime", "initialisation", "context", "limits")
     kept = {name: entry[name] for name in names if name in entry}
     descends = ARCHITECTURES[entry["architecture"]].family != "row zero" and entry["regime"] != "probe"
     return kept | {"training": {name: value for name, value in entry["training"].items() if descends or name == "batch_size"}}

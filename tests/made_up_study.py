@@ -158,7 +158,8 @@ def ledger() -> pd.DataFrame:
         for at, (model, seed) in enumerate((model, seed) for model in MODELS for seed in (1, 2)):
             rows.append({
                 "dataset": dataset, "model": model, "seed": seed, "device": "cpu", "wall_seconds": 10.25 * (at + 1), "cpu_seconds": 9.5,
-                "gpu_seconds": 0.0, "peak_host_bytes": 3.5e8, "peak_gpu_bytes": 0, "parameters": 12345, "sequences": 1000, "epochs": 2,
+                "gpu_seconds": 0.0, "peak_host_bytes": 3.5e8, "peak_gpu_bytes": 0, "parameters": 12345, "trained_parameters": 678,
+                "sequences": 1000, "epochs": 2,
                 "flops": np.nan if at < 2 else 1.5e9, "attempts": 1,
             })  # fmt: skip
     return pd.DataFrame(rows)

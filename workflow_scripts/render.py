@@ -13,7 +13,21 @@ from regdna.provenance import assumptions
 from regdna.step import InputError, run
 from regdna.store import write_text
 
-PACKAGES = ("numpy", "pandas", "pyarrow", "scikit-learn", "numba", "torch", "snakemake", "matplotlib", "logomaker", "jinja2")
+PACKAGES = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scikit-learn",
+    "numba",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "snakemake",
+    "matplotlib",
+    "logomaker",
+    "jinja2",
+)
 
 
 def main(

@@ -37,7 +37,7 @@ def main(
     """Write a checkpoint folder and what it cost.
 
     Args:
-        entry: the model's entry in the study: architecture, parameters, regime, context, training.
+        entry: the model's entry in the study: architecture, parameters, regime, context, limits, training.
         labels: ``exclusive`` or ``multilabel``.
         store: folder of training states; one that fits code, entry, data and seed is continued.
         code: digest of the code, from the rule.
@@ -51,7 +51,12 @@ def main(
     frame = pd.read_parquet(windows, columns=["chrom", "start", "end", "split"])
     certificate = json.loads(splits.read_text())
     digest = certificate["digest"]
-    data = train.Data(Sequences(frame, sequences, genome, entry["context"] or None), Targets(targets, table), frame, labels == "exclusive")
+    try:
+        seen = Sequences(frame, sequences, genome, entry["context"] or None)
+    except InputError as error:
+        raise InputError(f"models.{model}: {error}") from None
+    check_length(seen.length, entry.get("limits"), model)
+    data = train.Data(seen, Targets(targets, table), frame, labels == "exclusive")
     held = json.loads(vault.read_text()) if vault else {}
     about = {
         "architecture": entry["architecture"],
@@ -91,6 +96,22 @@ def main(
     ledger.entries.update(cost, attempts=attempts, threads=threads, model=model, seed=seed, family=family, split_digest=digest)
     ledger.write(compute)
     shutil.rmtree(state, ignore_errors=True)
+
+
+def check_length(length: int, limits: list[int | None] | None, model: str) -> None:
+    """Refuse windows that a model does not take, where their length was not known before any job.
+
+    Args:
+        limits: shortest and longest in bp; None for no limit.
+
+    Raises:
+        InputError: with the length and the limit.
+    """
+    shortest, longest = limits or (1, None)
+    if length < shortest:
+        raise InputError(f"models.{model}: it sees {length} bp, but takes at least {shortest}; widen the windows, or choose another model")
+    if longest and length > longest:
+        raise InputError(f"models.{model}: it sees {length} bp, but takes at most {longest}; set its context to {longest} or less")
 
 
 def count_attempt(path: Path) -> int:

@@ -11,10 +11,11 @@ import pytest
 from regdna.manifest import read_table, read_yaml, validate
 from regdna.models import ARCHITECTURES
 from regdna.models.limits import context
+from regdna.roster import complete_models
 from regdna.sources.catalogue import check_at_hand, complete
 from regdna.sources.encode import COLUMNS, write_frozen
 from regdna.step import InputError
-from regdna.study import check_datasets, complete_models, read_studies, references, weight_files
+from regdna.study import check_datasets, read_studies, references, weight_files
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "rules/schemas/sources.schema.yaml")

@@ -915,3 +915,24 @@ class TestKipoi:
             weights.digest(models.load(folder, *how)[0].state_dict()) for how in ((), ("random", 1), ("random", 1), ("random", 2))
         )
         assert one == same and len({published, one, other}) == 3
+
+
+class TestOurs:
+    """Folders that were trained here."""
+
+    def test_a_regression_is_no_network(self, tmp_path):
+        folder = toy_models.gc_checkpoint(tmp_path / "c", 8, [4.0], [1.0])
+        with pytest.raises(InputError, match="a regression on features, not a network"):
+            models.load(folder)
+
+    def test_one_that_was_trained_here_has_no_twin_and_lacks_nothing(self, tmp_path):
+        folder = toy_models.motif_checkpoint(tmp_path / "c", 40, [3.0], [-2.0])
+        model, tokeniser = models.load(folder)
+        assert door.longest(model, tokeniser) == 40
+        with pytest.raises(InputError, match="was trained here, and has no random twin"):
+            models.load(folder, "random")
+        about = json.loads((folder / "about.json").read_text())
+        for key in ("targets", "labels", "parameters", "length", "architecture"):
+            (folder / "about.json").write_text(json.dumps({name: value for name, value in about.items() if name != key}))
+            with pytest.raises(InputError, match="about.json: "):
+                models.load(folder)

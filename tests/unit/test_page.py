@@ -182,6 +182,7 @@ def test_published_weights_are_named_with_their_licence_and_their_twin_is_called
     said = re.sub(r"\s+", " ", " ".join(Page((tmp_path / "report.html").read_text()).said))
     assert "published weights, hub licence of the weights not for commercial use regime lora: low-rank adapters" in said
     assert said.count("licence of the weights") == 1
+    assert "12,345, of them trained 678" in said and "source hub" in said
     assert "random weights, no pretraining; sizes of hub" in said
     assert "Pretrained: wide-basset." in said and "No pretrained weights" not in said
 

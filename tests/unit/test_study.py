@@ -8,9 +8,10 @@ import yaml
 from regdna.manifest import read_yaml, validate
 from regdna.models import ARCHITECTURES
 from regdna.models.limits import context
+from regdna.roster import complete_models
 from regdna.sources.catalogue import complete
 from regdna.step import InputError
-from regdna.study import apply_preset, check_datasets, complete_models, read_studies, references, weight_files
+from regdna.study import apply_preset, check_datasets, read_studies, references, weight_files
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "rules/schemas/study.schema.yaml")
@@ -180,7 +181,7 @@ WRONG = {
     "no architecture": ({"models.kmer": {}}, ["models.kmer: 'architecture' is missing", "or 'weights'"]),
     "nothing published": ({"models.basset.initialisation": "published"}, ["models.basset.initialisation", "need 'weights'", "say random"]),
     "unknown start": ({"models.basset.initialisation": "pretrained"}, ["basset.initialisation: 'pretrained'", "published, random"]),
-    "unknown weights": ({"models.kmer": {"weights": "nt2"}}, ["models.kmer.weights: source 'nt2' is not in", "did you mean 'nt'"]),
+    "unknown weights": ({"models.kmer": {"weights": "nt2"}}, ["models.kmer.weights: source 'nt2' is neither in", "did you mean 'nt'"]),
     "weights that are none": ({"models.kmer": {"weights": "genes"}}, ["models.kmer.weights: source 'genes' has no 'checkpoint'"]),
     "weights of nothing known": (
         {"models.kmer": {"weights": "strange"}},
@@ -690,3 +691,36 @@ def test_the_shipped_studies_are_valid(shipped, monkeypatch):
     for name, study in studies.items():
         check_datasets(completed(study, name, sources), sources, assemblies, loci, name)
     assert path.stem in studies
+
+
+BARE = {
+    "title": "t",
+    "question": "q",
+    "training": {},
+    "datasets": {"d": {"title": "d", "labels": "multilabel", "split": {"rule": "given"}}},
+}
+
+
+class TestChoices:
+    @pytest.mark.parametrize(
+        ("regime", "pooling", "said"),
+        [
+            ("full", "average", "parameters.pooling: 'average' is not one of mean, bases, cls, max, attention, best"),
+            ("probe", "attention", "a probe trains none; choose another"),
+        ],
+    )
+    def test_a_pooling_that_cannot_be_is_refused_before_any_job(self, regime, pooling, said):
+        content = {"models": {"m": {"architecture": "dnabert2", "regime": regime, "parameters": {"pooling": pooling}}}} | BARE
+        with pytest.raises(InputError, match=said):
+            completed(validate(content, SCHEMA, "s"))
+
+    def test_the_choices_are_the_poolings_there_are(self):
+        from regdna.models.pooling import POOLINGS
+
+        for known in ARCHITECTURES.values():
+            assert known.family != "transformer" or set(known.choices["pooling"]) == {*POOLINGS, "best"}
+
+    def test_a_rate_without_a_point_is_told_how_to_be_written(self):
+        content = {"models": {"m": {"architecture": "dnabert2", "parameters": {"adapter_dropout": "5e-2"}}}} | BARE
+        with pytest.raises(InputError, match="'5e-2' is not of type float; write 5.0e-02"):
+            completed(validate(content, SCHEMA, "s"))

@@ -295,6 +295,13 @@ class TestPublishedWeights:
         with pytest.raises(InputError, match="hub: its weights are not those that vault.json there describes"):
             build(about | {"weights_digest": "0" * 16}, None, tmp_path / "hub")
 
+    def test_what_was_trained_here_may_be_where_another_begins(self, data, tmp_path):
+        self.run(data, tmp_path / "run", "dnabert2", "full")
+        about = entry(data, "dnabert2", initialisation="published", weights="own", parameters=ON_WEIGHTS)
+        net = models.family("dnabert2").build(about, None, tmp_path / "run")
+        first = load_file(tmp_path / "run/model.safetensors")["bert.encoder.layer.0.attention.self.Wqkv.weight"]
+        assert torch.equal(net.encoder.encoder.layer[0].attention.self.Wqkv.weight, first)
+
     @pytest.mark.parametrize("regime", ["probe", "full"])
     def test_the_best_pooling_is_chosen_on_validation_and_kept(self, data, tmp_path, regime):
         _, about, _, _ = self.run(data, tmp_path / "run", "dnabert2", regime, pooling="best")

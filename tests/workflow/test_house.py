@@ -12,7 +12,7 @@ SCRIPTS = ROOT / "workflow_scripts"
 LIBRARY = SCRIPTS / "regdna"
 # Lowest first; a module imports only from names before its own. A package stands for all in it, in any order.
 FLOORS = [
-    "store", "step", "provenance", "manifest", "study", "plan", "ledger",
+    "store", "step", "provenance", "manifest", "roster", "study", "plan", "ledger",
     "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "targets", "negatives", "homology", "splits",
     "haplotypes", "tokenisers", "metrics", "sources",
     "models",

@@ -2,7 +2,7 @@
 
 Floors, lowest first; a module imports only from modules named before it (``tests/workflow/test_house.py`` holds that):
 
-1. ground: store, step, provenance, manifest, study, plan, ledger
+1. ground: store, step, provenance, manifest, roster, study, plan, ledger
 2. sequence: alphabet, arrays, shuffles, genome, intervals, signals, windows, targets, negatives, homology, splits, haplotypes,
    tokenisers, metrics, sources/
 3. models: models/ and what they are made of

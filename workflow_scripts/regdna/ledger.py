@@ -11,7 +11,7 @@ import psutil
 
 from regdna.store import write_json
 
-PACKAGES = ("numpy", "scikit-learn", "torch", "transformers", "tokenizers", "snakemake")
+PACKAGES = ("numpy", "scikit-learn", "torch", "transformers", "tokenizers", "peft", "snakemake")
 
 
 class Ledger:

@@ -1,8 +1,6 @@
 """Studies: read, completed with defaults and cross-checked before any job starts."""
 
-import copy
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -14,85 +12,6 @@ RESERVED_NAMES = ("sources", "store", "logs")
 NAME = re.compile(r"^[a-z0-9-]+$")
 
 
-Limits = Callable[[str, dict], tuple[int, int | None]]
-
-
-def complete_models(study: dict, architectures: dict, sources: dict, limits: Limits, schema: dict, name: str) -> dict:
-    """Give every model its architecture, parameters, start, limits and training settings, and check them.
-
-    A model's ``limits`` are the shortest and the longest sequence in bp that it takes, None for no limit.
-
-    Args:
-        study: a validated study.
-        architectures: name to an object with sizes, parameters, regimes and family.
-        sources: every source, completed.
-        limits: limits of an architecture with these parameters.
-        schema: of a study.
-        name: file to name in messages.
-
-    Raises:
-        InputError: an unknown architecture, source of weights, parameter or setting, one of the wrong type or without effect, or a
-            regime or start that the model has not.
-    """
-    study = copy.deepcopy(study)
-    for model, entry in study["models"].items():
-        key = f"{name}: models.{model}"
-        checkpoint = _checkpoint(entry, sources, key)
-        if entry["architecture"] not in architectures:
-            place = f"{key}.architecture" if checkpoint is None else f"{key}.weights: source {entry['weights']}: checkpoint.architecture"
-            raise InputError(f"{place}: {entry['architecture']!r} is not known{nearest(entry['architecture'], architectures)}")
-        known = architectures[entry["architecture"]]
-        if entry["regime"] not in known.regimes:
-            raise InputError(f"{key}.regime: {entry['architecture']} has {', '.join(known.regimes)}, not {entry['regime']}")
-        if checkpoint is None:
-            entry["parameters"] = _override(known.sizes | known.parameters, entry["parameters"], f"{key}.parameters")
-            entry["limits"] = _limits(limits, entry, key)
-        else:
-            size = next((one for one in entry["parameters"] if one in known.sizes), None)
-            if size:
-                raise InputError(f"{key}.parameters.{size}: a size, and sizes are those of the weights; take it out")
-            entry["parameters"] = _override(known.parameters, entry["parameters"], f"{key}.parameters")
-            shortest = checkpoint["context"] if known.family == "cnn" else 1
-            entry["limits"] = [shortest, checkpoint["context"] or None]
-        entry["training"] = _override(study["training"], entry["training"], f"{key}.training")
-        validate(entry["training"], {**schema["$defs"]["training"], "$defs": schema["$defs"]}, name, f"models.{model}.training.")
-        # Row zero draws no random numbers: further seeds would repeat the first.
-        entry["seeds"] = study["seeds"][:1] if known.family == "row zero" else list(study["seeds"])
-        for dataset in entry["datasets"]:
-            if dataset not in study["datasets"]:
-                raise InputError(f"{key}.datasets: {dataset!r} is not a dataset of the study{nearest(dataset, study['datasets'])}")
-        entry["datasets"] = entry["datasets"] or list(study["datasets"])
-    return study
-
-
-def _checkpoint(entry: dict, sources: dict, key: str) -> dict | None:
-    """What a model's weights are, None without any; its architecture and its start are put into the entry where they are left out."""
-    entry.setdefault("initialisation", "published" if "weights" in entry else "random")
-    if "weights" not in entry:
-        if "architecture" not in entry:
-            raise InputError(f"{key}: 'architecture' is missing; add it, or 'weights'")
-        if entry["initialisation"] == "published":
-            raise InputError(f"{key}.initialisation: published weights need 'weights', the source of them; add it, or say random")
-        return None
-    held = {name: source["checkpoint"] for name, source in sources.items() if "checkpoint" in source}
-    if entry["weights"] not in held:
-        why = "has no 'checkpoint'" if entry["weights"] in sources else "is not in resources/sources.yaml"
-        raise InputError(f"{key}.weights: source {entry['weights']!r} {why}{nearest(entry['weights'], held)}")
-    checkpoint = held[entry["weights"]]
-    if entry.setdefault("architecture", checkpoint["architecture"]) != checkpoint["architecture"]:
-        raise InputError(
-            f"{key}.architecture: {entry['architecture']}, but source {entry['weights']} is {checkpoint['architecture']}; take it out"
-        )
-    return checkpoint
-
-
-def _limits(limits: Limits, entry: dict, key: str) -> list[int | None]:
-    try:
-        return list(limits(entry["architecture"], entry["parameters"]))
-    except ValueError as error:  # sizes that no network can have
-        raise InputError(f"{key}.parameters: {error}") from None
-
-
 def weight_files(study: dict, sources: dict) -> list[str]:
     """Every ``source/file`` of the weights that a study's models name, in order, once.
 
@@ -102,37 +21,6 @@ def weight_files(study: dict, sources: dict) -> list[str]:
     """
     used = sorted({entry["weights"] for entry in study["models"].values() if "weights" in entry})
     return [f"{source}/{file}" for source in used for file in sources[source]["files"]]
-
-
-def _override(defaults: dict, given: dict, key: str) -> dict:
-    for name, value in given.items():
-        if name not in defaults:
-            raise InputError(f"{key}.{name}: unknown key{nearest(name, defaults)}")
-        default = defaults[name]
-        kinds = f"{type(default).__name__} of {type(default[0]).__name__}" if isinstance(default, list) else type(default).__name__
-        if not _alike(value, default):
-            raise InputError(f"{key}.{name}: {value!r} is not of type {kinds}; write one")
-        if any(number < (1 if isinstance(number, int) else 0) for number in _numbers(value, default)):
-            raise InputError(f"{key}.{name}: {value!r} is too small; sizes are at least 1, rates at least 0")
-    return {**defaults, **given}
-
-
-def _alike(value: object, default: object) -> bool:
-    """Whether a value has its default's type; whole numbers do for fractions, lists must be of the same things."""
-    if isinstance(default, list):
-        return isinstance(value, list) and bool(value) and all(_alike(one, default[0]) for one in value)
-    if isinstance(value, bool) or isinstance(default, bool):
-        return isinstance(value, bool) and isinstance(default, bool)
-    return isinstance(value, type(default)) or (isinstance(default, float) and isinstance(value, int))
-
-
-def _numbers(value: object, default: object) -> list:
-    """The numbers in a parameter, as its default's type; none where 0 is a setting (shift)."""
-    if isinstance(default, list):
-        return [number for one in value for number in _numbers(one, default[0])]
-    if isinstance(default, bool) or not isinstance(default, int | float) or default == 0:
-        return []
-    return [type(default)(value)]
 
 
 def references(entry: dict) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ class Architecture:
         summary: one line for tables and methods.
         sizes: what a study may set of a network that begins with random weights, with defaults; published ones bring theirs.
         parameters: what a study may set of any, with defaults.
+        choices: the values that a parameter may have, where they are names.
         regimes: how it may be trained; the first is the default.
         citation: where it comes from.
     """
@@ -35,6 +36,7 @@ class Architecture:
     citation: str
     sizes: dict = field(default_factory=dict)
     parameters: dict = field(default_factory=dict)
+    choices: dict = field(default_factory=dict)
 
 
 def _read() -> dict[str, Architecture]:

@@ -59,8 +59,8 @@ def load(folder: Path, initialisation: str = "published", seed: int = 0, attenti
     if not folder.is_dir():
         raise InputError(f"{folder}: not a folder; give the folder that holds the checkpoint")
     if (folder / "about.json").is_file():
-        if str(_json(folder / "about.json").get("architecture")) not in models.ARCHITECTURES:
-            raise InputError(f"{folder / 'about.json'}: names no architecture that is known; train the model again, or take the file away")
+        if initialisation == "random":
+            raise InputError(f"{folder}: was trained here, and has no random twin; name the weights that it began with")
         net = importlib.import_module("regdna.models.network").load(folder, _way(attention))
         return net.eval(), getattr(net, "tokeniser", None) or SingleBase()
     content, tensors = read_config(folder), weights.read(folder)

@@ -39,7 +39,7 @@ def build(about: dict, sample: Callable[[], np.ndarray], start: Path | None = No
     else:
         model, tokeniser = models.load(start, about["initialisation"], about["seed"])
         weights.expect(model, about, start)
-        encoder = model.base_model
+        encoder = model.encoder if isinstance(model, EncoderClassifier) else model.base_model
         encoder.pooler = None  # of a classifier that was trained before; the head here is another
     torch.manual_seed(about["seed"])  # a random twin begins with the same head
     name = about["parameters"]["pooling"]

@@ -9,6 +9,9 @@ import torch
 from torch import nn
 
 from regdna import models
+from regdna.step import InputError
+
+NEEDED = ("architecture", "parameters", "targets", "labels", "length")  # of about.json, to build what was trained
 
 
 def device() -> torch.device:
@@ -46,7 +49,17 @@ def load(folder: Path, attention: str = "sdpa") -> nn.Module:
     Raises:
         InputError: a folder that is not whole.
     """
-    about = json.loads((folder / "about.json").read_text())
+    path = folder / "about.json"
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        family = models.ARCHITECTURES[about["architecture"]].family
+        missing = [key for key in NEEDED if key not in about]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f"{path}: names no architecture that is known; train the model again, or take the file away") from None
+    if missing:
+        raise InputError(f"{path}: {missing[0]!r} is missing; train the model again")
+    if family == "row zero":
+        raise InputError(f"{folder}: a regression on features, not a network; open it with regdna.models.classifier.Classifier")
     return models.family(about["architecture"]).load(folder, about, attention).eval()
 
 

@@ -62,6 +62,14 @@ def check(results: Results) -> None:
                 raise InputError(f"{results.root}: {one} has no {what} of {', '.join(missing)}; make them: {command}")
 
 
+def used(parameters: dict, regime: str, family: str) -> dict:
+    """Those parameters that a regime reads: adapters have theirs, and only a regression has a penalty."""
+    idle = set() if regime == "lora" else {"rank", "alpha", "adapter_dropout"}
+    if family != "row zero" and regime != "probe" and parameters.get("pooling") != "best":
+        idle.add("l2")
+    return {name: value for name, value in parameters.items() if name not in idle}
+
+
 def plain(value: object) -> str:
     """A setting as a person writes it: lists and mappings without brackets, yes and no."""
     if isinstance(value, dict):
@@ -146,7 +154,9 @@ def model(results: Results, name: str) -> dict:
     entry = results.study["models"][name]
     known = ARCHITECTURES[entry["architecture"]]
     trained = known.family != "row zero" and entry["regime"] != "probe"
-    counts = results.ledger[results.ledger["model"] == name]["parameters"]
+    costs = results.ledger[results.ledger["model"] == name]
     return {"id": name, **entry, "family": answer.KINDS[known.family], "summary": known.summary, "citation": known.citation,
             "weights": results.weights(name), "licence": results.licence(name), "settings": entry["training"] if trained else {},
-            "count": " to ".join(f"{int(one):,}" for one in np.unique(counts))}  # fmt: skip
+            "parameters": used(entry["parameters"], entry["regime"], known.family),
+            "count": " to ".join(f"{int(one):,}" for one in np.unique(costs["parameters"])),
+            "trained": " to ".join(f"{int(one):,}" for one in np.unique(costs["trained_parameters"]))}  # fmt: skip

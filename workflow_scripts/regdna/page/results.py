@@ -90,7 +90,11 @@ class Results:
     def licence(self, model: str) -> str:
         """What the published weights that a model begins with may be used for; nothing for others."""
         entry = self.study["models"][model]
-        return self.study["sources"][entry["weights"]]["licence"] if entry["initialisation"] == "published" else ""
+        return self.source(entry["weights"])["licence"] or "not stated" if entry["initialisation"] == "published" else ""
+
+    def published(self) -> list[str]:
+        """Sources of published weights that models have their sizes or values from, in order, once."""
+        return list(dict.fromkeys(entry["weights"] for entry in self.study["models"].values() if entry.get("weights")))
 
     def label(self, model: str) -> str:
         """A model's id for figures, with its random start beside it."""

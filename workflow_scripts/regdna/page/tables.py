@@ -139,7 +139,7 @@ def allele(bases: str) -> str:
 
 
 def used_sources(results: Results) -> dict[str, list[str]]:
-    """Sources that a study reads, each with the files that it reads: all of a genome, else those that it names and their archives."""
+    """Sources that a study reads, each with the files that it reads: all of a genome or of weights, else those named and their archives."""
     used: dict[str, list[str]] = {}
     for entry in results.study["datasets"].values():
         genome = [f"{entry['genome']}/{file}" for file in results.source(entry["genome"])["files"]] if "genome" in entry else []
@@ -147,7 +147,7 @@ def used_sources(results: Results) -> dict[str, list[str]]:
             archive = results.source(source)["files"][file].get("archive")
             files = used.setdefault(source, [])
             files += [one for one in (file, archive) if one and one not in files]
-    return used
+    return used | {source: list(results.source(source)["files"]) for source in results.published()}
 
 
 def files(results: Results, source: str, chosen: list[str]) -> dict:
