@@ -122,7 +122,7 @@ def test_a_missing_part_column_is_refused(tmp_path):
     [
         ("t.csv", "sequence,label\n"),
         ("t.fa", ""),
-        ("t.fa.gz", gzip.compress(b"")),
+        ("t.fa.gz", gzip.compress(b"", mtime=0)),
         ("t.fa", "\n\n"),
         ("t.bed", ""),
         ("t.bed", "# nothing\n"),
@@ -163,7 +163,7 @@ def test_a_parquet_table_equals_its_csv(tmp_path):
 FASTA = ">one\nACGT\nAC\n>two words\nGG\n"
 
 
-PACKED = gzip.compress(FASTA.encode())
+PACKED = gzip.compress(FASTA.encode(), mtime=0)
 SAVED = [
     *((name, FASTA) for name in ("t.fa", "t.fasta", "t.fna", "T.FA", "t.FASTA")),
     *((name, PACKED) for name in ("t.fa.gz", "T.FA.GZ")),
@@ -181,7 +181,7 @@ def test_fasta_is_read_however_it_was_saved(tmp_path, name, content):
     assert found.records["chrom"].tolist() == [f"{tmp_path.name}/{name}:1", f"{tmp_path.name}/{name}:2"]
 
 
-CUT = gzip.compress((">a\n" + "ACGTTGCA" * 5000).encode())[:-15]
+CUT = gzip.compress((">a\n" + "ACGTTGCA" * 5000).encode(), mtime=0)[:-15]
 
 
 @pytest.mark.parametrize(
