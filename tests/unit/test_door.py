@@ -380,7 +380,7 @@ if kind.startswith("regdna"):
 else:
     cls = getattr(transformers, kind)
 model = cls.from_pretrained(folder).eval()
-batch = torch.load(folder + "/batch.pt")
+batch = torch.load(folder + "/batch.pt", weights_only=True)
 with torch.no_grad():
     answer = model(**batch)
 torch.save(answer.logits if answer.get("logits") is not None else answer.last_hidden_state, out)
@@ -397,7 +397,7 @@ class TestSaving:
             [sys.executable, "-c", FRESH, kind, str(folder), str(out)], env=environment, cwd=out.parent, capture_output=True, text=True
         )
         assert run.returncode == 0, run.stderr[-2000:]
-        return torch.load(out)
+        return torch.load(out, weights_only=True)
 
     @pytest.mark.parametrize(
         ("layout", "kind"),

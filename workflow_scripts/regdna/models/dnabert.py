@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import BertConfig
-from transformers.models.bert.modeling_bert import BertModel, BertOnlyMLMHead, BertPooler, BertPreTrainedModel
+from transformers.models.bert.modeling_bert import BertModel, BertOnlyMLMHead, BertPreTrainedModel
 
 from regdna.models.outputs import Output
+from regdna.models.with_head import BertClassifier, BertMaskedLM
 from regdna.step import InputError
 from regdna.tokenisers import OverlappingKmers, Tokeniser
 
@@ -47,7 +47,7 @@ class DNABertModel(BertModel):
         return Output(last_hidden_state=out.last_hidden_state, hidden_states=out.hidden_states)
 
 
-class DNABertForMaskedLM(BertPreTrainedModel):
+class DNABertForMaskedLM(BertMaskedLM, BertPreTrainedModel):
     """The encoder and its masked-language-model head: the published checkpoint."""
 
     _tied_weights_keys = TIED
@@ -58,33 +58,15 @@ class DNABertForMaskedLM(BertPreTrainedModel):
         self.cls = BertOnlyMLMHead(config)
         self.post_init()
 
-    def get_output_embeddings(self) -> nn.Linear:
-        """The matrix that is tied to the word embeddings."""
-        return self.cls.predictions.decoder
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
-        """``last_hidden_state``, float (n, T, H), and ``logits``, float (n, T, vocabulary)."""
-        out = self.bert(input_ids, attention_mask, **more)
-        out.logits = self.cls(out.last_hidden_state)
-        return out
-
-
-class DNABertForSequenceClassification(BertPreTrainedModel):
+class DNABertForSequenceClassification(BertClassifier, BertPreTrainedModel):
     """The encoder, its pooler and a linear classifier, as fine-tuned by the published recipe."""
 
     def __init__(self, config: BertConfig):
         super().__init__(config)
         self.bert = DNABertModel(config)
-        self.bert.pooler = BertPooler(config)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.add_head(config)
         self.post_init()
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
-        """``last_hidden_state``, float (n, T, H), and ``logits``, float (n, labels)."""
-        out = self.bert(input_ids, attention_mask, **more)
-        out.logits = self.classifier(self.dropout(self.bert.pooler(out.last_hidden_state)))
-        return out
 
 
 def classes(config: BertConfig) -> dict[str, type]:

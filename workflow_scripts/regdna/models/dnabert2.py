@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers import BertConfig, PreTrainedModel
 
 from regdna.models.outputs import Output
+from regdna.models.with_head import BertClassifier, BertMaskedLM
 from regdna.step import InputError
 from regdna.tokenisers import BytePair, Tokeniser
 
@@ -256,7 +257,7 @@ class MaskedLMHead(nn.Module):
         return self.predictions.decoder(self.predictions.transform(hidden))
 
 
-class DNABert2ForMaskedLM(DNABert2PreTrained):
+class DNABert2ForMaskedLM(BertMaskedLM, DNABert2PreTrained):
     """The encoder and its masked-language-model head: the published checkpoint."""
 
     _tied_weights_keys = TIED
@@ -267,45 +268,15 @@ class DNABert2ForMaskedLM(DNABert2PreTrained):
         self.cls = MaskedLMHead(config)
         self.post_init()
 
-    def get_output_embeddings(self) -> nn.Linear:
-        """The matrix that is tied to the word embeddings."""
-        return self.cls.predictions.decoder
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
-        """``last_hidden_state``, float (n, T, H), and ``logits``, float (n, T, vocabulary)."""
-        out = self.bert(input_ids, attention_mask, **more)
-        out.logits = self.cls(out.last_hidden_state)
-        return out
-
-
-class Pooler(nn.Module):
-    """tanh of a dense layer on the first token."""
-
-    def __init__(self, config: DNABert2Config):
-        super().__init__()
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """float (n, H) from (n, T, H)."""
-        return torch.tanh(self.dense(hidden[:, 0]))
-
-
-class DNABert2ForSequenceClassification(DNABert2PreTrained):
+class DNABert2ForSequenceClassification(BertClassifier, DNABert2PreTrained):
     """The encoder, its pooler and a linear classifier, as fine-tuned by the published recipe."""
 
     def __init__(self, config: DNABert2Config):
         super().__init__(config)
         self.bert = DNABert2Model(config)
-        self.bert.pooler = Pooler(config)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.add_head(config)
         self.post_init()
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
-        """``last_hidden_state``, float (n, T, H), and ``logits``, float (n, labels)."""
-        out = self.bert(input_ids, attention_mask, **more)
-        out.logits = self.classifier(self.dropout(self.bert.pooler(out.last_hidden_state)))
-        return out
 
 
 def classes(config: DNABert2Config) -> dict[str, type]:

@@ -16,6 +16,7 @@ from transformers.models.esm.modeling_esm import EsmClassificationHead, EsmLMHea
 
 from regdna.models import weights
 from regdna.models.outputs import Output
+from regdna.models.with_head import WithHead
 from regdna.step import InputError
 from regdna.tokenisers import KmerBlocks, Tokeniser
 
@@ -79,7 +80,7 @@ class NucleotideTransformerModel(EsmModel):
         return Output(last_hidden_state=out.last_hidden_state, hidden_states=out.hidden_states)
 
 
-class NucleotideTransformerForMaskedLM(EsmPreTrainedModel):
+class NucleotideTransformerForMaskedLM(WithHead, EsmPreTrainedModel):
     """The encoder and its masked-language-model head: the published checkpoint."""
 
     _tied_weights_keys = TIED
@@ -94,14 +95,12 @@ class NucleotideTransformerForMaskedLM(EsmPreTrainedModel):
         """The matrix over the vocabulary."""
         return self.lm_head.decoder
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
-        """``last_hidden_state``, float (n, T, H), and ``logits``, float (n, T, vocabulary)."""
-        out = self.esm(input_ids, attention_mask, **more)
-        out.logits = self.lm_head(out.last_hidden_state)
-        return out
+    def read(self, hidden: torch.Tensor) -> torch.Tensor:
+        """float (n, T, vocabulary) from (n, T, H)."""
+        return self.lm_head(hidden)
 
 
-class NucleotideTransformerForSequenceClassification(EsmPreTrainedModel):
+class NucleotideTransformerForSequenceClassification(WithHead, EsmPreTrainedModel):
     """The encoder and ESM's classification head on the first token."""
 
     def __init__(self, config: EsmConfig):
@@ -110,11 +109,9 @@ class NucleotideTransformerForSequenceClassification(EsmPreTrainedModel):
         self.classifier = EsmClassificationHead(config)
         self.post_init()
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **more) -> Output:
-        """``last_hidden_state``, float (n, T, H), and ``logits``, float (n, labels)."""
-        out = self.esm(input_ids, attention_mask, **more)
-        out.logits = self.classifier(out.last_hidden_state)
-        return out
+    def read(self, hidden: torch.Tensor) -> torch.Tensor:
+        """float (n, labels) from (n, T, H)."""
+        return self.classifier(hidden)
 
 
 class GatedModel(NucleotideTransformerModel):
