@@ -66,6 +66,7 @@ rule report:
 
 include: "rules/sources.smk"
 include: "rules/windows.smk"
+include: "rules/embed.smk"
 include: "rules/train.smk"
 include: "rules/variants.smk"
 include: "rules/evaluate.smk"

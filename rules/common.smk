@@ -21,8 +21,12 @@ from regdna.step import InputError
 from regdna.store import write_json
 from regdna.roster import complete_models
 from regdna.study import check_datasets, read_studies, references, weight_files
+from regdna.train import module_of
+from regdna.tuning import check, draw
 
-SCHEMA = {name: read_yaml(Path(workflow.basedir) / f"rules/schemas/{name}.schema.yaml") for name in ("config", "sources", "study")}
+SCHEMA = {
+    name: read_yaml(Path(workflow.basedir) / f"rules/schemas/{name}.schema.yaml") for name in ("config", "sources", "study", "tuning")
+}
 LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "title": str, "why": str}
 
 try:
@@ -32,9 +36,11 @@ try:
     LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key="locus")
     STUDIES = read_studies(Path(config["studies"]), config["study"], SCHEMA["study"], read_yaml(Path("resources/splits.yaml")))
     SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
+    SPACES = validate(read_yaml(Path("resources/tuning.yaml")), SCHEMA["tuning"], "resources/tuning.yaml")
+    check(SPACES, ARCHITECTURES, SCHEMA["study"]["$defs"]["training"], "resources/tuning.yaml")
     for name, content in STUDIES.items():
         path = f"{config['studies']}/{name}.yaml"
-        STUDIES[name] = complete_models(content, ARCHITECTURES, SOURCES, context, SCHEMA["study"], path)
+        STUDIES[name] = complete_models(content, ARCHITECTURES, SOURCES, context, SCHEMA["study"], path, SPACES)
         check_datasets(STUDIES[name], SOURCES, ASSEMBLIES, LOCI, path)
     check_at_hand(config["study"], STUDIES[config["study"]], SOURCES, Path("results/sources"))
 except InputError as error:
@@ -54,6 +60,7 @@ wildcard_constraints:
     dataset="|".join(DATASETS),
     model="|".join(MODELS),
     seed=r"\d+",
+    trial=r"\d+",
     source="|".join(SOURCES),
     file="|".join(re.escape(file) for file in FILES),
     locus="|".join(LOCI.index),
@@ -67,10 +74,12 @@ def code(script, *extra):
 
 
 def model_code(script):
-    """The same for a script that runs a model: the chosen architecture is followed, the others are not."""
+    """The same for a script that runs a model: the chosen architecture and, if it trains, its trainer are followed, the others are not."""
 
     def digest(wildcards):
-        return code(script, *modules(model(wildcards)["architecture"]))
+        entry = model(wildcards)
+        trainer = [module_of(entry["architecture"], entry["regime"])] if script in ("train.py", "tune.py") else []
+        return code(script, *modules(entry["architecture"]), *trainer)
 
     return digest
 
@@ -88,18 +97,22 @@ def model(wildcards):
 def recipe(wildcards):
     """What decides a model's weights, and nothing else: a change of anything else in the entry must not retrain it."""
     entry = model(wildcards)
-    names = ("architecture", "weights", "parameters", "regime", "initialisation", "context", "limits")
+    names = ("architecture", "weights", "parameters", "regime", "initialisation", "context", "limits", "control")
     kept = {name: entry[name] for name in names if name in entry}
-    descends = ARCHITECTURES[entry["architecture"]].family != "row zero" and entry["regime"] != "probe"
-    return kept | {"training": {name: value for name, value in entry["training"].items() if descends or name == "batch_size"}}
-
-
-def place(wildcards):
-    """Where a locus lies; its title and reason change nothing."""
-    row = LOCI.loc[wildcards.locus]
-    return {name: row[name] if name in ("assembly", "chrom") else int(row[name]) for name in ("assembly", "chrom", "start", "end")}
+    if entry["control"] in ("flank-only", "centre-only"):
+        kept["centre"] = dataset(wildcards).get("windows", {}).get("bin", 0)
+    read = {"regdna.train.features": ("batch_size",), "regdna.train.probe": ("batch_size", "precision")}
+    used = read.get(module_of(entry["architecture"], entry["regime"]), tuple(entry["training"]))
+    return kept | {"training": {name: entry["training"][name] for name in used}}
 
 
 def gpus(wildcards):
-    """One GPU for a network, none for row zero."""
-    return 0 if ARCHITECTURES[model(wildcards)["architecture"]].family == "row zero" else 1
+    """GPUs that share the training of a network; one for a probe, none for row zero."""
+    entry = model(wildcards)
+    trainer = module_of(entry["architecture"], entry["regime"])
+    return {"regdna.train.features": 0, "regdna.train.probe": 1}.get(trainer, entry["gpu"])
+
+
+def gpu(wildcards):
+    """One GPU for a network that is run; none for row zero."""
+    return min(1, gpus(wildcards))

@@ -8,6 +8,7 @@ rule evaluate_model:
         splits="results/{study}/{dataset}/splits.json",
         targets="results/{study}/{dataset}/targets.npy",
         table="results/{study}/{dataset}/targets.tsv",
+        known="results/{study}/{dataset}/targets.known.npy",
         predictions=lambda wildcards: [f"{run}/predictions/test.npy" for run in runs_of_model(wildcards)],
         validation=lambda wildcards: [f"{run}/predictions/validation.npy" for run in runs_of_model(wildcards)],
         about=lambda wildcards: [f"{run}/predictions/about.json" for run in runs_of_model(wildcards)],
@@ -61,9 +62,10 @@ rule compare_models:
 
 
 rule account_costs:
-    """What every training run cost: time, memory, parameters, operations."""
+    """What every training run and every trial cost: time, memory, energy, parameters, operations."""
     input:
         compute=lambda wildcards: [f"{run}/compute.json" for run in runs_of(wildcards.study)],
+        trials=lambda wildcards: trials_of(wildcards.study),
     output:
         ledger=report("results/{study}/ledger.tsv", category="Cost", labels={"table": "ledger"}, caption="captions/ledger.rst"),
     log:

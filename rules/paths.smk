@@ -1,5 +1,7 @@
 """Where things lie: the files that rules read, by what a study says."""
 
+from types import SimpleNamespace
+
 
 def source_file(path):
     """Where a `source/file` of a study lies once fetched."""
@@ -70,6 +72,68 @@ def weights(wildcards):
     source = model(wildcards).get("weights")
     # Fetched again they are what they were, or vault.json is another.
     return {"vault": f"results/sources/{source}/vault.json", "weights": ancient(files_of(source))} if source else {}
+
+
+def drawn(wildcards):
+    """What a trial sets otherwise than the study does."""
+    entry = model(wildcards)
+    if not entry["tuning"] or int(wildcards.trial) >= entry["tuning"]["trials"]:
+        raise WorkflowError(
+            f"{wildcards.study}: model {wildcards.model} has no trial {wildcards.trial}; the study's 'tuning' says how many"
+        )
+    return draw(entry["tuning"]["space"], entry, int(wildcards.trial))
+
+
+def trials(wildcards):
+    """Every trial of a model on a dataset."""
+    folder = f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/trials"
+    return [f"{folder}/{trial}/trial.json" for trial in range(model(wildcards)["tuning"].get("trials", 0))]
+
+
+def settings(wildcards):
+    """The settings chosen for a model that is tuned, or whose base is; nothing for others.
+
+    Asked of the checkpoint, not named: only so does Snakemake look again, once the choice is made, whether it is another than before.
+    """
+    base = model(wildcards).get("base", wildcards.model)
+    if not STUDIES[wildcards.study]["models"][base]["tuning"]:
+        return {}
+    chosen = checkpoints.choose_settings.get(study=wildcards.study, dataset=wildcards.dataset, model=base)
+    return {"tuning": chosen.output.tuning}
+
+
+def frozen(wildcards):
+    """What decides the embeddings of a model's network before training, and nothing else; nothing where it needs none.
+
+    A probe is fitted on them, and the pooling `best` is chosen by them.
+    """
+    entry = model(wildcards)
+    known, kept = ARCHITECTURES[entry["architecture"]], recipe(wildcards)
+    if known.family != "transformer" or (entry["regime"] != "probe" and entry["parameters"]["pooling"] != "best"):
+        return {}
+    sizes = {name: value for name, value in entry["parameters"].items() if name in known.sizes or name == "pooling"}
+    names = ("architecture", "weights", "initialisation", "context")
+    return {name: kept[name] for name in names if name in kept} | {
+        "parameters": sizes,
+        # The other two change weights and labels, not what is seen.
+        "control": "" if entry["control"] in ("random-init", "shuffled-labels") else entry["control"],
+        "centre": kept.get("centre", 0),
+        "precision": entry["training"]["precision"],
+    }
+
+
+def embedded(wildcards):
+    """The embeddings that a model's training reads: those of the first model of the study whose network is the same before training."""
+    wanted, study = frozen(wildcards), STUDIES[wildcards.study]
+    if not wanted:
+        return {}
+    folder = f"results/{wildcards.study}/{wildcards.dataset}"
+    for first in models_of(wildcards.study, wildcards.dataset):
+        if frozen(SimpleNamespace(study=wildcards.study, dataset=wildcards.dataset, model=first)) == wanted:
+            break
+    # A network that is published and frozen has no seed; a trial has the first.
+    seed = study["seeds"][0] if wanted["initialisation"] == "published" else wildcards.get("seed", study["seeds"][0])
+    return {"embeddings": f"{folder}/{first}/seed{seed}/embeddings"}
 
 
 def signal_files(wildcards):

@@ -1,4 +1,4 @@
-"""What each phase target asks for, and what it will cost."""
+"""What each phase target asks for."""
 
 
 def models_of(study, dataset):
@@ -29,8 +29,16 @@ def runs_of_model(wildcards):
     return [f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/seed{seed}" for seed in seeds]
 
 
-def checkpoints(wildcards):
-    """Checkpoints of one model on one dataset, one a seed."""
+def trials_of(study):
+    """Trials of every model that is tuned, on every dataset."""
+    tuned = {path: STUDIES[study]["models"][Path(path).parts[3]]["tuning"] for path in results_of(study)}
+    return [f"{path}/trials/{trial}/trial.json" for path, tuning in tuned.items() for trial in range(tuning.get("trials", 0))]
+
+
+def trained(wildcards):
+    """Checkpoints of one model on one dataset, one a seed; whose effects are scored, so that a control has none."""
+    if model(wildcards)["control"]:
+        raise WorkflowError(f"{wildcards.study}: {wildcards.model} is a control; effects are those of {model(wildcards)['base']}")
     return [f"{run}/checkpoint" for run in runs_of_model(wildcards)]
 
 
@@ -69,43 +77,6 @@ def sources_read(study):
     return read
 
 
-def say_plan(study):
-    """Say before a run, dry or not, what it will download and hold."""
-    missing = [path.removeprefix("results/sources/") for path in sources_of(study) if not Path(path).is_file()]
-    files, total, unknown = downloads(missing, SOURCES)
-    if workflow.is_main_process and config["downloaded"]:
-        for path, url in absent(missing, SOURCES, Path(config["downloaded"])).items():
-            print(f"regdna: {config['downloaded']}: {path} is not there; fetch {url}", file=sys.stderr)
-    elif files and workflow.is_main_process:
-        held = disk(STUDIES[study], SOURCES, ASSEMBLIES.groupby("assembly")["length"].sum().to_dict())
-        more = f", and {unknown} files of unknown size" if unknown else ""
-        print(
-            f"regdna: study {study}: {files} files to download, about {words(total)}{more}; "
-            f"about {words(held)} of disk without checkpoints",
-            file=sys.stderr,
-        )
-    for source, licence in restricted(STUDIES[study], SOURCES).items() if workflow.is_main_process else ():
-        print(f"regdna: study {study}: weights {source}: {licence}", file=sys.stderr)
-
-
-def check_network():
-    """Stop before any job where this run must download and cannot."""
-    paths = [f"{job.wildcards.source}/{job.wildcards.file}" for job in workflow.dag.needrun_jobs() if job.rule.name == "fetch_source"]
-    by_hand = config["downloaded"]
-    missing = absent(paths, SOURCES, Path(by_hand) if by_hand else None)
-    if workflow.touch or not missing or (not by_hand and reachable(missing.values())):
-        return
-    given = [f"{key}={value}" for key, value in workflow.config_settings.overwrite_config.items() if key != "downloaded"]
-    command = shlex.join(["snakemake", "sources", "vault", *(["--config", *given] if given else [])])
-    print(
-        f"regdna: {f'{by_hand} does not hold' if by_hand else 'no network to download'} {len(missing)} of the files that this run needs, "
-        f"such as {min(missing)}; run `{command}` where there is a network, or fetch them by hand and give `--config downloaded=FOLDER` "
-        "(docs/downloads.md)",
-        file=sys.stderr,
-    )
-    sys.exit(1)
-
-
 def invocation(wildcards):
     """How Snakemake is called for results of this study, for the commands on its page."""
     default = read_yaml(Path(workflow.basedir) / "config.yaml")["studies"]
@@ -132,9 +103,4 @@ def every(study, *phases):
     return [path for phase in phases for path in PHASES[phase](study)]
 
 
-say_plan(config["study"])
-
-
-onstart:
-    check_network()
-    write_json(Path("results/store/last-run.json"), sys.argv[1:])  # for `make resume`
+include: "costs.smk"

@@ -1,15 +1,78 @@
-"""Training and prediction: one job a model, dataset and seed. Makes results/{study}/{dataset}/{model}/seed{seed}/..."""
+"""Tuning, training and prediction. Makes results/{study}/{dataset}/{model}/trials/..., tuning.json, seed{seed}/..."""
 
 
-rule train_model:
-    """One model trained on one dataset with one seed; a killed job goes on from its last epoch."""
+rule tune_model:
+    """One trial of a model's settings: trained with the first seed on a share of the training windows, and judged on validation."""
     input:
         unpack(sequence_files),
         unpack(weights),
+        unpack(embedded),
         windows="results/{study}/{dataset}/windows.parquet",
         splits="results/{study}/{dataset}/splits.json",
         targets="results/{study}/{dataset}/targets.npy",
         table="results/{study}/{dataset}/targets.tsv",
+        known="results/{study}/{dataset}/targets.known.npy",
+    output:
+        result="results/{study}/{dataset}/{model}/trials/{trial}/trial.json",
+    log:
+        "results/{study}/logs/tune_model/{dataset}.{model}.trial{trial}.log",
+    benchmark:
+        "results/{study}/benchmarks/tune_model/{dataset}.{model}.trial{trial}.jsonl"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=720,
+        gpu=gpus,
+    params:
+        code=model_code("tune.py"),
+        entry=recipe,
+        drawn=drawn,
+        share=lookup(within=STUDIES, dpath="{study}/tuning/share"),
+        labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
+        seed=lookup(within=STUDIES, dpath="{study}/seeds/0"),
+        gpu=gpus,
+        store="results/store",
+    script:
+        "../workflow_scripts/tune.py"
+
+
+checkpoint choose_settings:
+    """The settings of the trial with the highest validation AP; models are trained again only if they are others than before."""
+    input:
+        trials=trials,
+    output:
+        tuning="results/{study}/{dataset}/{model}/tuning.json",
+        table="results/{study}/{dataset}/{model}/trials.tsv",
+    log:
+        "results/{study}/logs/choose_settings/{dataset}.{model}.log",
+    benchmark:
+        "results/{study}/benchmarks/choose_settings/{dataset}.{model}.jsonl"
+    localrule: True
+    conda:
+        "../envs/data.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code("choose.py"),
+    script:
+        "../workflow_scripts/choose.py"
+
+
+rule train_model:
+    """One model trained on one dataset with one seed; a killed job goes on from where it last saved."""
+    input:
+        unpack(sequence_files),
+        unpack(weights),
+        unpack(embedded),
+        unpack(settings),
+        windows="results/{study}/{dataset}/windows.parquet",
+        splits="results/{study}/{dataset}/splits.json",
+        targets="results/{study}/{dataset}/targets.npy",
+        table="results/{study}/{dataset}/targets.tsv",
+        known="results/{study}/{dataset}/targets.known.npy",
     output:
         checkpoint=directory("results/{study}/{dataset}/{model}/seed{seed}/checkpoint"),
         compute="results/{study}/{dataset}/{model}/seed{seed}/compute.json",
@@ -28,6 +91,7 @@ rule train_model:
         code=model_code("train.py"),
         entry=recipe,
         labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
+        gpu=gpus,
         store="results/store",
     script:
         "../workflow_scripts/train.py"
@@ -54,7 +118,7 @@ rule predict_windows:
     resources:
         mem_mb=16000,
         runtime=240,
-        gpu=gpus,
+        gpu=gpu,
     params:
         code=model_code("predict.py"),
     script:

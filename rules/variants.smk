@@ -1,12 +1,18 @@
 """Effects: mutagenesis of loci and scores of variants. Makes results/{study}/{dataset}/{model}/{mutagenesis,variants}/..."""
 
 
+def place(wildcards):
+    """Where a locus lies; its title and reason change nothing."""
+    row = LOCI.loc[wildcards.locus]
+    return {name: row[name] if name in ("assembly", "chrom") else int(row[name]) for name in ("assembly", "chrom", "start", "end")}
+
+
 rule mutagenise_locus:
     """The effect of every substitution at a locus, averaged over strands and seeds."""
     input:
         unpack(sequence_files),
         windows="results/{study}/{dataset}/windows.parquet",
-        checkpoints=checkpoints,
+        checkpoints=trained,
     output:
         effects="results/{study}/{dataset}/{model}/mutagenesis/{locus}.npz",
         track="results/{study}/{dataset}/{model}/mutagenesis/{locus}.bw",
@@ -20,7 +26,7 @@ rule mutagenise_locus:
     resources:
         mem_mb=16000,
         runtime=240,
-        gpu=gpus,
+        gpu=gpu,
     params:
         code=model_code("mutagenise.py"),
         place=place,
@@ -34,7 +40,7 @@ rule score_variants:
     input:
         unpack(genome),
         variants=variant_file,
-        checkpoints=checkpoints,
+        checkpoints=trained,
     output:
         scores="results/{study}/{dataset}/{model}/variants/{variants}.parquet",
         vcf="results/{study}/{dataset}/{model}/variants/{variants}.vcf.gz",
@@ -48,7 +54,7 @@ rule score_variants:
     resources:
         mem_mb=16000,
         runtime=240,
-        gpu=gpus,
+        gpu=gpu,
     params:
         code=model_code("score.py"),
         assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),

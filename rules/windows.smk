@@ -27,7 +27,7 @@ rule tile_windows:
 
 
 rule unpack_sequences:
-    """The sequences and labels of a dataset that comes as sequences, one row a window."""
+    """The sequences and labels of a dataset that comes as sequences, one row a window, and which of the labels are known."""
     input:
         unpack(own_files),
     output:
@@ -35,6 +35,7 @@ rule unpack_sequences:
         records="results/{study}/{dataset}/records.parquet",
         labels="results/{study}/{dataset}/labels.npy",
         table="results/{study}/{dataset}/labels.tsv",
+        known="results/{study}/{dataset}/labels.known.npy",
     log:
         "results/{study}/logs/unpack_sequences/{dataset}.log",
     benchmark:
@@ -78,14 +79,22 @@ rule measure_signals:
 
 
 rule label_windows:
-    """The labels of every window, eight targets a byte, the table of targets, and the windows that are kept."""
+    """The labels of every window and which are known, eight targets a byte, the table of targets, and the windows that are kept."""
     input:
         unpack(label_files),
+        unpack(
+            lambda wildcards: (
+                {"labels_known": f"results/{wildcards.study}/{wildcards.dataset}/labels.known.npy"}
+                if "sequences" in dataset(wildcards)
+                else {}
+            )
+        ),
         candidates="results/{study}/{dataset}/candidates.parquet",
     output:
         targets="results/{study}/{dataset}/targets.npy",
         table="results/{study}/{dataset}/targets.tsv",
         labelled="results/{study}/{dataset}/labelled.parquet",
+        known="results/{study}/{dataset}/targets.known.npy",
     log:
         "results/{study}/logs/label_windows/{dataset}.log",
     benchmark:

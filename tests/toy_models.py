@@ -14,7 +14,7 @@ from regdna.genome import Genome, index_fasta
 from regdna.models import linear
 from regdna.targets import Targets, pack
 from regdna.tokenisers import BytePair
-from regdna.train import Data
+from regdna.train.data import Data
 from regdna.windows import Sequences
 
 torch.set_num_threads(1)  # tensors this small lose time to threads, most of all where tests run side by side
@@ -29,10 +29,16 @@ SETTINGS = {
     "patience": 4,
     "reverse_complement": True,
     "shift": 2,
+    "schedule": "cosine",
+    "layer_decay": 1.0,
+    "precision": "auto",
+    "micro_batch": 0,
+    "balance": False,
+    "retries": 0,
 }
 BASSET = {"filters": [6, 6], "widths": [5, 3], "pools": [3, 2], "hidden": 8, "dropout": 0.3}
 TRANSFORMER = {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 16, "dropout": 0.1,
-               "pooling": "mean", "l2": 1.0, "rank": 2, "alpha": 4, "adapter_dropout": 0.0}  # fmt: skip
+               "pooling": "mean", "rank": 2, "alpha": 4, "adapter_dropout": 0.0}  # fmt: skip
 NT = TRANSFORMER | {"version": 2, "k": 6}
 DNABERT2 = TRANSFORMER | {"vocabulary": 64}
 DNABERT = TRANSFORMER | {"k": 3}

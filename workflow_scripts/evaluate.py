@@ -27,6 +27,7 @@ def main(
     curves: Path,
     model: str,
     replicate_count: int = 1000,
+    known: Path | None = None,
 ) -> None:
     """Write a row a part, metric, target and seed to ``metrics``; replicates to ``replicates``; curves to ``curves``.
 
@@ -39,6 +40,7 @@ def main(
         metrics, replicates, curves: what is written.
         model: id of the model, for the tables.
         replicate_count: bootstrap replicates.
+        known: which of its labels are known, targets.known.npy; None: all.
 
     Raises:
         InputError: predictions belong to another split, or have other rows than the windows.
@@ -49,17 +51,18 @@ def main(
     for path, other in [(windows, split_digest(frame)), *((path, one["split_digest"]) for path, one in zip(about, runs, strict=True))]:
         if other != digest:
             raise InputError(f"{path}: belongs to split {other}, {splits} certifies {digest}; predict on this split first")
-    labels = Targets(targets, table)
+    labels = Targets(targets, table, known)
     seeds = [one["seed"] for one in runs]
     rows = []
     for part, files in {"test": predictions, "validation": validation}.items():
         at = np.flatnonzero(frame["split"].to_numpy() == part)
         scores = np.stack([load(path, len(at), len(labels.table)) for path in files])
-        facts = describe(frame.iloc[at], labels[at], labels)
-        rows += points(part, scores, labels[at], facts, seeds)
+        truth, measured = labels[at], labels.known(at)
+        facts = describe(frame.iloc[at], truth, labels, measured)
+        rows += points(part, scores, truth, facts, seeds, measured)
         if part == "test":
-            drawn = resample(frame.iloc[at], labels[at], scores, facts, digest, model, replicate_count)
-            shapes = curve_points(labels[at], scores[0])
+            drawn = resample(frame.iloc[at], truth, scores, facts, digest, model, replicate_count, measured)
+            shapes = curve_points(truth, scores[0], measured)
     result = pd.DataFrame(rows)
     result.insert(0, "model", model)
     add_intervals(result, drawn)

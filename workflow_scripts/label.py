@@ -14,7 +14,7 @@ from regdna.genome import read_lengths
 from regdna.sources.annotation import check_assembly, read_intervals
 from regdna.step import InputError, run
 from regdna.store import atomic
-from regdna.targets import Bins, around, count, join_columns, label, number_of_targets
+from regdna.targets import Bins, all_known, around, count, count_known, join_columns, label, number_of_targets
 
 log = logging.getLogger("regdna")
 
@@ -24,12 +24,14 @@ def main(
     targets: Path,
     table: Path,
     labelled: Path,
+    known: Path,
     kind: str = "multilabel",
     windows: dict | None = None,
     definitions: dict | None = None,
     negatives: dict | None = None,
     labels: Path | None = None,
     names: Path | None = None,
+    labels_known: Path | None = None,
     intervals: list[Path] | None = None,
     signals: Path | None = None,
     assemblies: Path | None = None,
@@ -39,12 +41,14 @@ def main(
     """Write labels, bits packed along targets, to ``targets``, what they mean to ``table`` and the windows to ``labelled``.
 
     Args:
+        known: which labels are known, packed as they are; no row where all are, as those of a genome's windows.
         kind: ``exclusive`` if every window has one target and no more, else ``multilabel``.
         windows: for a genome: bin and context.
         definitions: for a genome: each target's intervals and rule, or signal and threshold.
         negatives: for a genome: which windows without a target are kept; None keeps all.
         labels: for sequences: the labels that they came with; either these or ``definitions``.
         names: for sequences: what the labels mean.
+        labels_known: for sequences: which of the labels are known.
         intervals: the files of the targets with intervals, in the order of ``definitions``.
         signals: .npy with the mean signal of each bin, one column a target with a signal.
         assemblies: table of assembly, chrom, length, to check that the intervals are of ``assembly``.
@@ -62,12 +66,15 @@ def main(
         rows = pd.DataFrame([explain(name, one) for name, one in definitions.items()])
     else:
         packed, rows = read_array(labels), pd.read_csv(names, sep="\t", index_col="index", dtype=str, keep_default_na=False)
+    mask = read_array(labels_known) if labels_known else all_known(len(rows))
     if negatives is not None:
         keep, frame.attrs["negatives"] = choose(frame, packed.any(1), negatives)
         frame, packed = frame[keep].reset_index(drop=True), packed[keep]
-    rows["positives"] = check(packed, rows["target"].tolist(), kind, strict=definitions is not None)
-    with atomic(targets) as temporary:
-        np.save(temporary, packed)
+    rows["known"] = count_known(mask, len(rows), len(packed))
+    rows["positives"] = check(packed, rows, kind, strict=definitions is not None)
+    for path, bits in ((targets, packed), (known, mask)):
+        with atomic(path) as temporary:
+            np.save(temporary, bits)
     with atomic(table) as temporary:
         rows.rename_axis("index").to_csv(temporary, sep="\t")
     with atomic(labelled) as temporary:
@@ -119,7 +126,7 @@ def choose(frame: pd.DataFrame, positive: np.ndarray, wanted: dict) -> tuple[np.
     return positive | chosen, balance
 
 
-def check(packed: np.ndarray, names: list[str], kind: str, strict: bool) -> list[int]:
+def check(packed: np.ndarray, rows: pd.DataFrame, kind: str, strict: bool) -> list[int]:
     """Positive windows of each target, after a look at whether the labels can be learnt from.
 
     A target of one class is refused where the study defines it (``strict``), and said where the data bring it with others.
@@ -130,14 +137,12 @@ def check(packed: np.ndarray, names: list[str], kind: str, strict: bool) -> list
             f"labels: {(per_window == 0).sum()} windows have no target and {(per_window > 1).sum()} have several, "
             "so they exclude nothing; say labels: multilabel"
         )
-    positives = count(packed, len(names))
-    one_class = [(name, found) for name, found in zip(names, positives, strict=True) if found in (0, len(packed))]
-    if one_class and (strict or len(one_class) == len(names)):
-        raise InputError(
-            f"target {one_class[0][0]}: {one_class[0][1]} of {len(packed)} windows are positive; choose another rule or target"
-        )
-    for name, found in one_class:
-        log.warning("target %s: %d of %d windows are positive; its metrics will be undefined", name, found, len(packed))
+    positives = count(packed, len(rows))
+    one_class = [one for one in zip(rows["target"], positives, rows["known"], strict=True) if one[1] in (0, one[2])]
+    if one_class and (strict or len(one_class) == len(rows)):
+        raise InputError("target {}: {} of {} windows are positive; choose another rule or target".format(*one_class[0]))
+    for one in one_class:
+        log.warning("target %s: %d of %d windows are positive; its metrics will be undefined", *one)
     return positives.tolist()
 
 

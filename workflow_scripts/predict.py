@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from regdna.controls import shown
 from regdna.models.classifier import Classifier
 from regdna.predict import predict
 from regdna.splits import digest as split_digest
@@ -26,6 +27,8 @@ def main(
 ) -> None:
     """Write float32 (n, T) for the windows of each part, in the windows' order, and what they belong to.
 
+    A control is shown what it was trained on.
+
     Raises:
         InputError: the checkpoint was trained on another split of the windows.
     """
@@ -35,14 +38,15 @@ def main(
     for name, other in {"checkpoint": classifier.about["split_digest"], "windows": split_digest(frame)}.items():
         if other != digest:
             raise InputError(f"{checkpoint}: {name} has split {other}, {splits} certifies {digest}; train on this split first")
-    codes = Sequences(frame, sequences, genome, classifier.about["length"])
+    said = {"control": "", "centre": 0, **classifier.about}
+    codes = shown(Sequences(frame, sequences, genome, said["length"]), said["control"], said["centre"], said["seed"])
     position = ((frame["start"] + frame["end"]) / 2).to_numpy()
     for part, path in {"validation": validation, "test": test}.items():
         rows = np.flatnonzero(frame["split"].to_numpy() == part)
         with atomic(path) as temporary:
             np.save(temporary, predict(classifier, codes, rows, position[rows]))
-    kept = ("architecture", "regime", "initialisation", "seed", "targets", "labels", "length", "split_digest")
-    write_json(about, {name: classifier.about[name] for name in kept})
+    kept = ("architecture", "regime", "initialisation", "control", "seed", "targets", "labels", "length", "split_digest")
+    write_json(about, {name: said[name] for name in kept})
 
 
 if __name__ == "__main__":

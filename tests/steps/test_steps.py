@@ -39,7 +39,7 @@ NETWORK = ENTRY | {
 
 def unpack(folder, files, reading, kind="multilabel", **more):
     """The files of labelled sequences that a dataset comes as, read into ``folder``."""
-    places = [folder / name for name in ("sequences.npy", "records.parquet", "labels.npy", "labels.tsv")]
+    places = [folder / name for name in ("sequences.npy", "records.parquet", "labels.npy", "labels.tsv", "labels.known.npy")]
     step("unpack").main(files, *places, reading, kind, **more)
 
 
@@ -48,13 +48,13 @@ def from_sequences(folder, files, reading, rule, kind="multilabel", **more):
     unpack(folder, files, reading, kind, **more)
     own = {"sequences": folder / "sequences.npy"}
     step("tile").main(folder / "candidates.parquet", 1000, records=folder / "records.parquet", **own)
-    label(folder, kind, labels=folder / "labels.npy", names=folder / "labels.tsv")
+    label(folder, kind, labels=folder / "labels.npy", names=folder / "labels.tsv", labels_known=folder / "labels.known.npy")
     step("split").main(folder / "labelled.parquet", folder / "windows.parquet", folder / "splits.json", rule, **own)
 
 
 def label(folder, *arguments, **more):
     """Label the candidates in ``folder``; what is written lies there too."""
-    places = [folder / name for name in ("candidates.parquet", "targets.npy", "targets.tsv", "labelled.parquet")]
+    places = [folder / name for name in ("candidates.parquet", "targets.npy", "targets.tsv", "labelled.parquet", "targets.known.npy")]
     step("label").main(*places, *arguments, **more)
 
 
@@ -83,7 +83,7 @@ def train(folder, out, entry=ENTRY, **changed):
     arguments = dict(
         windows=folder / "windows.parquet", splits=folder / "splits.json", targets=folder / "targets.npy", table=folder / "targets.tsv",
         checkpoint=out / "checkpoint", compute=out / "compute.json", entry=entry, labels="exclusive", model="toy", seed=1,
-        store=out / "store", sequences=folder / "sequences.npy",
+        store=out / "store", sequences=folder / "sequences.npy", known=folder / "targets.known.npy",
     )  # fmt: skip
     step("train").main(**(arguments | changed))
 
@@ -101,6 +101,7 @@ def evaluate(folder, out, **changed):
         windows=folder / "windows.parquet", splits=folder / "splits.json", targets=folder / "targets.npy", table=folder / "targets.tsv",
         predictions=[out / "test.npy"], validation=[out / "validation.npy"], about=[out / "about.json"], metrics=out / "metrics.parquet",
         replicates=out / "replicates.npz", curves=out / "curves.parquet", model="toy", replicate_count=100,
+        known=folder / "targets.known.npy",
     )  # fmt: skip
     step("evaluate").main(**(arguments | changed))
 
@@ -367,6 +368,28 @@ def test_the_ledger_has_a_row_a_run(trained, tmp_path):
     row = pd.read_csv(tmp_path / "ledger.tsv", sep="\t").iloc[0]
     assert (row["dataset"], row["model"], row["seed"]) == ("sites", "toy", 1)
     assert row["peak_host_bytes"] > 50_000_000
+
+
+def test_the_ledger_has_a_row_a_trial_and_counts_what_failed(tmp_path):
+    def put(name, content):
+        path = tmp_path / "tiny/sites/toy" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(content))
+        return path
+
+    cost = {"seed": 4, "wall_seconds": 2.5, "attempts": 3, "joules": None, "utilisation": 0.25, "control": "", "family": "cnn",
+            "failures": [{"seed": 4, "validation_ap": 0.1, "seconds": 1.0}], "collapsed": False}  # fmt: skip
+    run = put("seed4/compute.json", cost)
+    tried = {0: cost | {"wall_seconds": 7.5, "validation_ap": 0.5}, 11: None}
+    trials = [put(f"trials/{at}/trial.json", {"trial": at, "compute": some}) for at, some in tried.items()]
+    step("account").main([run], tmp_path / "ledger.tsv", trials)
+    rows = pd.read_csv(tmp_path / "ledger.tsv", sep="\t")
+    assert list(rows["kind"]) == ["run", "trial", "trial"] and set(rows["dataset"]) == {"sites"} and set(rows["model"]) == {"toy"}
+    assert (tmp_path / "ledger.tsv").read_text().splitlines()[2].startswith("sites\ttoy\ttrial\t4\t0\t")  # whole numbers stay whole
+    assert list(rows["trial"].fillna(-1)) == [-1, 0, 11] and list(rows["seed"].fillna(-1)) == [4, 4, -1]
+    assert list(rows["wall_seconds"].fillna(-1)) == [2.5, 7.5, -1] and list(rows["failures"]) == [1, 1, 0]
+    assert list(rows["attempts"].fillna(-1)) == [3, 3, -1] and rows["validation_ap"][1] == 0.5
+    assert rows["joules"].isna().all() and rows["utilisation"][0] == 0.25
 
 
 def test_an_opened_checkpoint_tells_its_strands_apart(sites, trained):
@@ -698,7 +721,8 @@ def test_a_given_target_of_one_class_is_said_and_kept_where_others_can_be_learnt
     label(tmp_path, **given_labels(tmp_path, truth))
     found = Targets(tmp_path / "targets.npy", tmp_path / "targets.tsv")
     assert np.array_equal(found[np.arange(6)], truth)
-    assert found.table["positives"].tolist() == truth.sum(0).tolist()
+    assert found.table["positives"].tolist() == truth.sum(0).tolist() and set(found.table["known"]) == {6}
+    assert np.load(tmp_path / "targets.known.npy").shape == (0, 2)
     said = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
     assert len(said) == 9
     assert "target t0: 0 of 6 windows are positive; its metrics will be undefined" in said
@@ -802,6 +826,7 @@ def test_a_bundle_keeps_its_parts_labels_and_places(tmp_path):
     found = Targets(tmp_path / "targets.npy", tmp_path / "targets.tsv")
     assert np.array_equal(found[np.arange(len(windows))], bundle.labels)
     assert found.table["positives"].tolist() == bundle.labels.sum(0).tolist()
+    assert np.load(tmp_path / "targets.known.npy").shape == (0, np.load(tmp_path / "targets.npy").shape[1])
     assert set(found.table["cell_type"]) == {"HepG2", "K562"}
     assert not {"part", "file", "row"} & set(windows)
     assert json.loads((tmp_path / "splits.json").read_text())["counts"] == pd.Series(bundle.part).value_counts().to_dict()

@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from regdna.assess import MEAN, NO_CURVES, add_intervals, curve_points, judgeable, points, seed_weights
+from regdna.assess import MEAN, NO_CURVES, add_intervals, curve_points, describe, judgeable, points, resample, seed_weights
+from regdna.bootstrap import draw_counts
+from regdna.targets import Targets, pack
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3, 5])
@@ -81,3 +84,127 @@ def test_curves_end_where_they_must():
     roc = table[table["curve"] == "roc"]
     assert (roc["x"].iloc[0], roc["y"].iloc[0], roc["x"].iloc[-1], roc["y"].iloc[-1]) == (0, 0, 1, 1)
     assert list(curve_points(np.zeros((4, 1), bool), scores).columns) == list(NO_CURVES.columns)
+
+
+# --- labels that are not known ---
+
+ROWS, BLOCKS, REPLICATES = 600, 30, 40
+
+
+@pytest.fixture
+def measured(tmp_path):
+    """Windows in blocks, labels of four targets with ties in their scores, two seeds, and a mask: the third target is all known,
+    of the fourth positives alone are; what is not known is labelled 0 and scored highest, so that it would be seen if it counted."""
+    draw = np.random.default_rng(7)
+    labels = draw.random((ROWS, 4)) < [0.3, 0.1, 0.2, 0.2]
+    known = draw.random((ROWS, 4)) < [0.5, 0.8, 1.0, 0.9]
+    known[:, 3] &= labels[:, 3]
+    known[:100, 0] = False  # whole blocks of which nothing is known
+    labels &= known
+    scores = np.round(draw.normal(size=(2, ROWS, 4)) + labels, 1)
+    scores[:, ~known] = 9.0
+    start = np.arange(ROWS) * 100
+    block = [f"chr1:{at // (ROWS // BLOCKS)}" for at in range(ROWS)]
+    frame = pd.DataFrame({"chrom": "chr1", "start": start, "end": start + 100, "block": block})
+    np.save(tmp_path / "t.npy", pack(labels))
+    table = pd.DataFrame({"cell_type": "", "assay": "a", "target": list("wxyz"), "source": "s"})
+    table.rename_axis("index").to_csv(tmp_path / "t.tsv", sep="\t")
+    return frame, labels, known, scores.astype(np.float32), Targets(tmp_path / "t.npy", tmp_path / "t.tsv")
+
+
+def test_facts_count_the_rows_known(measured):
+    frame, labels, known, _, targets = measured
+    facts = describe(frame, labels, targets, known)
+    for at, fact in enumerate(facts):
+        rows = known[:, at]
+        assert (fact["n"], fact["positives"]) == (rows.sum(), (labels[:, at] & rows).sum())
+        assert fact["prevalence"] == labels[rows, at].mean()
+        assert fact["blocks"] == frame["block"][rows].nunique()
+    assert facts[0]["blocks"] == BLOCKS - 5 and facts[2]["n"] == ROWS
+    assert [judgeable(fact) for fact in facts] == ["", "", "", "undefined"], "positives alone are one class"
+
+
+def test_a_target_of_which_nothing_is_known_is_undefined(measured):
+    frame, labels, known, scores, targets = measured
+    known[:, 0], labels[:, 0] = False, False
+    facts = describe(frame, labels, targets, known)
+    assert facts[0]["n"] == 0 and np.isnan(facts[0]["prevalence"]) and judgeable(facts[0]) == "undefined"
+    table = pd.DataFrame(points("test", scores, labels, facts, [1, 2], known))
+    assert table.query("target == 0")["value"].isna().all() and table.query("target == -1")["value"].notna().all()
+    assert 0 not in set(curve_points(labels, scores[0], known)["target"])
+
+
+def test_points_equal_those_of_scikit_learn_without_the_rows_that_are_not_known(measured):
+    frame, labels, known, scores, targets = measured
+    table = pd.DataFrame(points("test", scores, labels, describe(frame, labels, targets, known), [4, 5], known))
+    value = table.set_index(["metric", "target", "seed"])["value"]
+    for metric, function in (("auroc", roc_auc_score), ("average_precision", average_precision_score)):
+        expected = np.array([[function(labels[known[:, at], at], one[known[:, at], at]) for at in range(3)] for one in scores])
+        found = np.array([[value[metric, at, seed] for at in range(3)] for seed in (4, 5)])
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+        assert np.isnan(value[metric, 3, MEAN])
+        assert value[metric, MEAN, MEAN] == pytest.approx(expected.mean(), abs=1e-12)
+    whole = table.query("target == -1").iloc[0]
+    assert (whole["n"], whole["blocks"]) == (ROWS, BLOCKS - 5)
+    lift = table.query("metric == 'average_precision' and target == 0 and seed == -1").iloc[0]
+    assert lift["lift"] == pytest.approx(lift["value"] / labels[known[:, 0], 0].mean())
+
+
+def test_replicates_equal_scikit_learn_where_what_is_not_known_weighs_nothing(measured):
+    frame, labels, known, scores, targets = measured
+    drawn = resample(frame, labels, scores, describe(frame, labels, targets, known), "digest", "m", REPLICATES, known)
+    counts, share = draw_counts(BLOCKS, REPLICATES, "digest"), seed_weights(2, REPLICATES, "digest m")
+    block = pd.factorize(frame["block"])[0]
+    for metric, function in (("auroc", roc_auc_score), ("average_precision", average_precision_score)):
+        expected = np.empty((REPLICATES, 3))
+        for at in range(3):
+            for i in range(REPLICATES):
+                weight = counts[block, i] * known[:, at]
+                expected[i, at] = sum(
+                    share[s, i] * function(labels[:, at], one[:, at], sample_weight=weight) for s, one in enumerate(scores)
+                )
+        np.testing.assert_allclose(drawn[metric][:, :3], expected, rtol=0, atol=1e-9)
+        assert np.isnan(drawn[metric][:, 3]).all()
+        np.testing.assert_allclose(drawn[metric][:, -1], expected.mean(1), rtol=0, atol=1e-9)
+
+
+def test_a_target_with_gaps_is_judged_as_after_dropping_them(measured):
+    """Not a bit differs: points, replicates, interval and curves of a target, beside others or alone on its own rows."""
+    frame, labels, known, scores, targets = measured
+    known[:100, 0] = np.arange(100) % 2 == 0  # every block has a row left, so that dropping rows drops no block
+    labels &= known
+    facts = describe(frame, labels, targets, known)
+    drawn = resample(frame, labels, scores, facts, "digest", "m", REPLICATES, known)
+    table = pd.DataFrame(points("test", scores, labels, facts, [4, 5], known))
+    add_intervals(table, drawn)
+    for at in range(3):
+        rows = known[:, at]
+        mine, truth, odds = frame[rows], labels[rows][:, [at]], scores[:, rows][:, :, [at]]
+        targets.table, whole = targets.table.iloc[[at]], targets.table
+        alone = describe(mine, truth, targets)
+        targets.table = whole
+        assert [{**one, "target": at} for one in alone] == [facts[at]]
+        drawn_alone = resample(mine, truth, odds, alone, "digest", "m", REPLICATES)
+        apart = pd.DataFrame(points("test", odds, truth, alone, [4, 5]))
+        add_intervals(apart, drawn_alone)
+        pd.testing.assert_frame_equal(
+            table[table["target"] == at].drop(columns="target").reset_index(drop=True),
+            apart[apart["target"] == 0].drop(columns="target").reset_index(drop=True),
+            check_exact=True,
+        )
+        for metric in drawn:
+            assert np.array_equal(drawn[metric][:, at], drawn_alone[metric][:, 0])
+        curves, curves_alone = curve_points(labels, scores[0], known), curve_points(truth, odds[0])
+        assert np.array_equal(curves.loc[curves["target"] == at, ["x", "y"]], curves_alone[["x", "y"]])
+
+
+def test_a_mask_of_known_labels_alone_changes_nothing(measured):
+    frame, labels, known, scores, targets = measured
+    everything = np.ones_like(known)
+    facts = describe(frame, labels, targets)
+    assert describe(frame, labels, targets, everything) == facts
+    plain, masked = (pd.DataFrame(points("test", scores, labels, facts, [1, 2], mask)) for mask in (None, everything))
+    pd.testing.assert_frame_equal(plain, masked, check_exact=True)
+    drawn, same = (resample(frame, labels, scores, facts, "d", "m", 5, mask) for mask in (None, everything))
+    assert all(np.array_equal(drawn[metric], same[metric]) for metric in drawn)
+    pd.testing.assert_frame_equal(curve_points(labels, scores[0]), curve_points(labels, scores[0], everything), check_exact=True)

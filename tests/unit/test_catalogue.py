@@ -266,7 +266,7 @@ def shipped():
         studies = read_studies(Path("resources/studies"), "demo", schema, read_yaml(Path("resources/splits.yaml")))
         table = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
         sources = complete(SHIPPED, studies, SCHEMA, set(table["assembly"]))
-        studies = {name: complete_models(one, ARCHITECTURES, sources, context, schema, name) for name, one in studies.items()}
+        studies = {name: complete_models(one, ARCHITECTURES, sources, context, schema, name, {}) for name, one in studies.items()}
         return sources, studies, table
 
 

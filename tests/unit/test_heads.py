@@ -3,13 +3,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import average_precision_score
+import toy_models
 from torch import nn
 
-from regdna.models import linear
-from regdna.models.classifier import log_odds
-from regdna.models.heads import EncoderClassifier, choose_pooling
+from regdna.alphabet import N
+from regdna.models import encoders, family
+from regdna.models.heads import EncoderClassifier, without_ends
 from regdna.models.pooling import LEARNED, POOLINGS, Several, pooling
+from regdna.tokenisers import BytePair, KmerBlocks, OverlappingKmers, SingleBase
 
 WIDTH = 6
 GARBAGE = [0.0, 1e30, float("inf"), float("-inf"), float("nan")]
@@ -20,6 +21,8 @@ class Words:
 
     Ids: 0 padding, 1 special, 1 + length else.
     """
+
+    pad = 0
 
     def encode(self, codes):
         rows = []
@@ -42,18 +45,20 @@ class Words:
 
 
 class Lookup(nn.Module):
-    """An encoder that knows neither neighbours nor padding."""
+    """An encoder that knows neither neighbours nor padding; its hidden states are a table's cube, square and the table itself."""
 
     def __init__(self):
         super().__init__()
         self.table = nn.Embedding(6, WIDTH)
 
-    def forward(self, input_ids, attention_mask):
-        return SimpleNamespace(last_hidden_state=self.table(input_ids))
+    def forward(self, input_ids, attention_mask, output_hidden_states=False):
+        last = self.table(input_ids)
+        states = (last**3, last**2, last) if output_hidden_states else None
+        return SimpleNamespace(last_hidden_state=last, hidden_states=states)
 
 
 def codes(rows=5, length=30, seed=0):
-    return np.random.default_rng(seed).integers(0, 5, (rows, length)).astype(np.uint8)
+    return np.random.default_rng(seed).integers(0, 4, (rows, length)).astype(np.uint8)
 
 
 def batch(seed=0):
@@ -178,10 +183,11 @@ class TestPooling:
     def test_several_gives_each_that_needs_no_training_under_its_name(self):
         hidden, mask, bases = batch()
         net = Several(WIDTH)
-        found = net.parts(net(hidden, mask, bases).numpy())
-        assert net.needs_bases and set(found) == set(POOLINGS) - set(LEARNED)
-        for name, part in found.items():
-            assert np.array_equal(part, pooling(name, WIDTH)(hidden, mask, bases).numpy())
+        found = net(hidden, mask, bases)
+        assert net.needs_bases and net.names == [name for name in POOLINGS if name not in LEARNED]
+        assert found.shape == (4, len(net.names), WIDTH)
+        for place, name in enumerate(net.names):
+            assert torch.equal(found[:, place], pooling(name, WIDTH)(hidden, mask, bases))
 
     def test_another_name_is_refused_with_those_there_are(self):
         with pytest.raises(ValueError, match="no pooling is called 'median'; there are mean, cls, max, attention, bases"):
@@ -257,61 +263,177 @@ class TestEncoderClassifier:
         net = self.net(name).bfloat16()
         assert net(**net.encode(codes())).logits.dtype == torch.bfloat16
 
+    @pytest.mark.parametrize("layer", [None, 0, 1, 2])
+    def test_the_chosen_layer_is_what_is_read(self, layer):
+        net = self.net(layer=layer)
+        given = net.encode(codes())
+        power = {None: 1, 0: 3, 1: 2, 2: 1}[layer]
+        with torch.no_grad():
+            hidden = net.encoder.table(given["input_ids"]) ** power
+            expected = pooling("mean", WIDTH)(hidden, given["attention_mask"])
+            assert torch.allclose(net.embed(**given), expected, atol=1e-7)
+            assert torch.allclose(net(**given).logits, net.head(expected), atol=1e-6)
+            assert torch.equal(net(**given).last_hidden_state, hidden)
 
-class TestChoosePooling:
-    """Two poolings see the label through little and much noise; the third is the first again."""
+    @pytest.mark.parametrize("name", [*POOLINGS, "several"])
+    def test_all_layers_at_once_are_each_layer_on_its_own(self, name):
+        net = self.net("mean" if name == "several" else name)
+        if name == "several":
+            net.pooling = Several(WIDTH)
+        given = net.encode(codes())
+        with torch.no_grad():
+            found = net.embed_layers(**given)
+            assert found.shape == (5, 3, 4 if name == "several" else 1, WIDTH)
+            for layer in range(3):
+                net.layer = layer
+                assert torch.equal(found[:, layer].squeeze(1), net.embed(**given))
 
-    def data(self, exclusive, seed=0):
-        draw = np.random.default_rng(seed)
-        parts = []
-        for rows in (160, 90):
-            labels = np.eye(3, dtype=bool)[draw.integers(0, 3, rows)] if exclusive else draw.random((rows, 3)) < [0.5, 0.2, 0.7]
-            noisy = labels + draw.normal(size=(rows, 3)) * 2
-            clear = labels + draw.normal(size=(rows, 3)) * 0.7
-            parts.append((labels, {"max": noisy.astype(np.float32), "cls": clear.astype(np.float32), "bases": clear.astype(np.float32)}))
-        return parts
+    def test_bases_are_found_for_all_layers_too(self):
+        net = self.net("bases")
+        given = net.encode(codes())
+        with torch.no_grad():
+            assert torch.equal(net.embed_layers(given["input_ids"], given["attention_mask"]), net.embed_layers(**given))
 
-    @pytest.mark.parametrize("exclusive", [False, True])
-    def test_the_clearer_one_is_chosen_and_scores_are_mean_average_precision(self, exclusive):
-        (labels, train), (checks, validation) = self.data(exclusive)
-        name, scores = choose_pooling(train, validation, labels, checks, exclusive, 1.0)
-        assert name == "cls"
-        for one in train:
-            weight, bias = linear.fit_logistic(train[one].astype(float), labels, exclusive, 1.0)
-            odds = log_odds(validation[one] @ weight.T + bias, exclusive)
-            expected = np.mean([average_precision_score(checks[:, target], odds[:, target]) for target in range(3)])
-            assert scores[one] == pytest.approx(expected, abs=1e-9)
-        assert scores["max"] < scores["cls"] == scores["bases"]
 
-    def test_ties_go_to_the_first_of_the_list_however_given(self):
-        (labels, train), (checks, validation) = self.data(False)
-        swapped = {name: train[name] for name in ("bases", "max", "cls")}
-        assert choose_pooling(swapped, validation, labels, checks, False, 1.0)[0] == "cls"
-        two = {"bases": train["bases"], "mean": train["cls"]}
-        assert choose_pooling(two, {"bases": validation["bases"], "mean": validation["cls"]}, labels, checks, False, 1.0)[0] == "mean"
+ENCODERS = {
+    "nt-v1": ("nucleotide-transformer", toy_models.NT | {"version": 1, "layers": 3}),
+    "nt-v2": ("nucleotide-transformer", toy_models.NT | {"version": 2, "layers": 3}),
+    "dnabert2": ("dnabert2", toy_models.DNABERT2 | {"layers": 3}),
+    "dnabert": ("dnabert", toy_models.DNABERT | {"layers": 3}),
+}
 
-    def test_validation_decides_not_training(self):
-        """A pooling that knows the training labels by heart and nothing else loses."""
-        (labels, train), (checks, validation) = self.data(False)
-        train["mean"] = labels * 10.0
-        validation["mean"] = np.random.default_rng(5).normal(size=(90, 3))
-        assert choose_pooling(train, validation, labels, checks, False, 1.0)[0] == "cls"
 
-    def test_a_target_of_one_class_in_validation_does_not_count(self):
-        (labels, train), (checks, validation) = self.data(False)
-        some, none = checks.copy(), checks.copy()
-        some[:, 0], none[:] = True, False
-        _, scores = choose_pooling(train, validation, labels, some, False, 1.0)
-        _, whole = choose_pooling(train, validation, labels[:, 1:], checks[:, 1:], False, 1.0)
-        assert scores == pytest.approx(whole, abs=1e-9)
-        with pytest.raises(ValueError, match="no target has both classes"):
-            choose_pooling(train, validation, labels, none, False, 1.0)
+@pytest.mark.parametrize("name", ENCODERS)
+class TestLayersOfEncoders:
+    def entry(self, name, **parameters):
+        architecture, sizes = ENCODERS[name]
+        return toy_models.about(architecture, sizes | parameters, 60, 2)
 
-    @pytest.mark.parametrize(
-        "names", [([], []), (["attention"], ["attention"]), (["mean"], ["max"]), (["mean", "median"], ["mean", "median"])]
-    )
-    def test_poolings_that_cannot_be_compared_are_refused(self, names):
-        (labels, train), (checks, validation) = self.data(False)
-        given = [dict.fromkeys(part, one["cls"]) for part, one in zip(names, (train, validation), strict=True)]
-        with pytest.raises(ValueError, match="give the same of mean, cls, max, bases in both"):
-            choose_pooling(*given, labels, checks, False, 1.0)
+    def net(self, name, **parameters):
+        about = self.entry(name, **parameters)
+        return family(about["architecture"]).build(about, lambda: codes(40, 60)).eval()
+
+    def test_layers_are_what_its_layers_give(self, name):
+        """The hidden states by hooks; the last one is what the encoder ends with."""
+        net = self.net(name)
+        given, seen = net.encode(codes(4, 60)), []
+        for layer in net.encoder.encoder.layer:
+            layer.register_forward_hook(lambda module, inputs, out: seen.append(out[0] if isinstance(out, tuple) else out))
+        with torch.no_grad():
+            last = net.embed(**given)
+            found = net.embed_layers(**given).squeeze(2)
+        assert found.shape == (4, 4, 16)
+        assert torch.equal(found[:, -1], last)
+        for layer in (1, 2):
+            assert torch.allclose(found[:, layer], pooling("mean", 16)(seen[layer - 1], given["attention_mask"]), atol=1e-6)
+        assert not torch.allclose(found[:, 0], found[:, 1], atol=1e-3)
+
+    @pytest.mark.parametrize("layer", [0, 2])
+    def test_a_checkpoint_keeps_its_layer(self, name, layer, tmp_path):
+        about = self.entry(name, layer=layer)
+        net = self.net(name)
+        encoders.set_pooling(net, "max", layer)
+        about["parameters"]["pooling"] = "max"
+        encoders.save(tmp_path, about, net)
+        opened = encoders.load(tmp_path, about, "sdpa").eval()
+        given = net.encode(codes(3, 60))
+        with torch.no_grad():
+            assert opened.layer == layer
+            assert torch.allclose(opened(**given).logits, net(**given).logits, atol=1e-6)
+            encoders.set_pooling(net, "max")
+            assert not torch.allclose(opened(**given).logits, net(**given).logits, atol=1e-3)
+
+    def test_n_at_the_ends_are_not_seen(self, name):
+        net = self.net(name)
+        short = codes(3, 40)
+        long = np.full((3, 60), N, np.uint8)
+        long[:, 7:47] = short
+        with torch.no_grad():
+            assert torch.equal(net(**net.encode(long)).logits, net(**net.encode(short)).logits)
+
+    def test_a_window_of_nothing_but_n_has_an_answer(self, name):
+        net = self.net(name)
+        given = codes(2, 60)
+        given[0] = N
+        for pool in POOLINGS:
+            encoders.set_pooling(net, pool)
+            with torch.no_grad():
+                assert torch.isfinite(net(**net.encode(given)).logits).all()
+
+
+TOKENISERS = {
+    "single": SingleBase,
+    "kmers-v1": lambda: KmerBlocks(6, 1),
+    "kmers-v2": lambda: KmerBlocks(6, 2),
+    "3mers": lambda: KmerBlocks(3, 2),
+    **{f"overlapping-{k}": lambda k=k: OverlappingKmers(k) for k in (3, 4, 5, 6)},
+    "byte-pairs": lambda: BytePair.learn(codes(60, 100), 200),
+}
+
+
+def stripped(row, least):
+    """A row less the N at its ends, but of ``least`` bases or more: the last ones are spared first."""
+    lead, trail = 0, 0
+    while lead < len(row) - least and row[lead] == N:
+        lead += 1
+    while trail < len(row) - least - lead and row[len(row) - 1 - trail] == N:
+        trail += 1
+    return row[lead : len(row) - trail]
+
+
+def ragged(seed, rows=80, length=50):
+    """Rows with runs of N at either end, both or none, N within, and two of nothing but N."""
+    draw = np.random.default_rng(seed)
+    given = draw.integers(0, 4, (rows, length)).astype(np.uint8)
+    given[draw.random(given.shape) < 0.06] = N
+    for row in given:
+        row[: draw.choice([0, 0, 1, 2, 6, 20])] = N
+        row[length - draw.choice([0, 0, 1, 3, 7, 25]) :] = N
+    given[-1] = given[5] = N
+    given[7], given[9] = N, N
+    given[7, 20:22], given[9, -1] = [0, 3], 2  # shorter than a word
+    return given
+
+
+class TestWithoutEnds:
+    def check(self, tokeniser, least):
+        given = ragged(3)
+        ids, mask = without_ends(tokeniser, given, *tokeniser.encode(given))
+        assert ids.shape == mask.shape and ids.dtype == np.int64 and mask.dtype == bool
+        longest = 0
+        for row, one, kept in zip(given, ids, mask, strict=True):
+            expected = tokeniser.encode(stripped(row, least)[None])[0][0]
+            assert one[kept].tolist() == expected.tolist()
+            assert kept[: len(expected)].all() and (one[len(expected) :] == tokeniser.pad).all()
+            longest = max(longest, len(expected))
+        assert ids.shape[1] == longest
+
+    @pytest.mark.parametrize("name", TOKENISERS)
+    def test_it_is_as_if_the_rest_were_tokenised_alone(self, name):
+        self.check(TOKENISERS[name](), int(name[-1]) if "overlapping" in name else 1)
+
+    def test_so_it_is_with_the_published_byte_pairs(self, shared):
+        self.check(BytePair((shared / "data/tokenizers/dnabert2_tokenizer.json").read_text()), 1)
+
+    @pytest.mark.parametrize("name", TOKENISERS)
+    def test_windows_without_n_at_the_ends_are_left_as_they_are(self, name):
+        tokeniser, given = TOKENISERS[name](), codes(6, 50)
+        given[2, 20:23] = N
+        ids, mask = tokeniser.encode(given)
+        found = without_ends(tokeniser, given, ids, mask)
+        assert found[0] is ids and found[1] is mask
+
+    def test_a_token_of_n_and_a_base_is_kept(self):
+        class Odd(SingleBase):
+            """The first two bases are one token, 7."""
+
+            def encode(self, codes):
+                ids = codes[:, 1:].astype(np.int64)
+                ids[(codes[:, 0] == N) & (codes[:, 1] < N), 0] = 7
+                return ids, np.ones(ids.shape, bool)
+
+        given = codes(2, 30)
+        given[0, 0] = given[1, -1] = N
+        ids, mask = without_ends(Odd(), given, *Odd().encode(given))
+        assert ids[0].tolist() == Odd().encode(given)[0][0].tolist()
+        assert mask[0].all() and mask[1].sum() == 28

@@ -3,6 +3,8 @@ import itertools
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from regdna.alphabet import decode, encode
@@ -290,7 +292,7 @@ def test_packed_sites_bring_their_coordinates_and_classes_in_their_own_order(tmp
     found = read(path, {"part": "test"}, COLUMNS, None, 200)
     assert np.array_equal(found.codes.reshape(-1, 200), codes)
     assert found.records[["chrom", "start", "end", "part"]].to_numpy().tolist() == [["chr1", 0, 200, "test"], ["chr1", 1000, 1200, "test"]]
-    truth, names = matrix(found.records, found.labels, exclusive=True)
+    truth, _, names = matrix(found.records, found.labels, exclusive=True)
     assert names == ["b", "a"] and truth.tolist() == [[False, True], [True, False]]
 
 
@@ -300,7 +302,7 @@ def test_a_class_that_no_site_has_stays_a_target(tmp_path):
         for label, name in (((1, 1), "1.npz"), ((2, 1), "2.npz"))
     ]
     records, _, labels = join(found, 200)
-    truth, names = matrix(records, labels, exclusive=True)
+    truth, _, names = matrix(records, labels, exclusive=True)
     assert names == ["x", "y", "z"] and truth.argmax(1).tolist() == [1, 1, 2, 1] and not truth[:, 0].any()
 
 
@@ -401,42 +403,93 @@ def labels_of(values, name="label", rows=None):
 def test_each_column_of_zeros_and_ones_is_a_target():
     records, labels = labels_of(["1", "0", "1.0", "0.0", "True", "FALSE", "true"])
     labels["other"] = list("0100100")
-    truth, names = matrix(records, labels, exclusive=False)
+    truth, _, names = matrix(records, labels, exclusive=False)
     assert names == ["label", "other"] and truth.dtype == bool
     assert truth.T.tolist() == [[True, False, True, False, True, False, True], [False, True, False, False, True, False, False]]
 
 
-@pytest.mark.parametrize("value", ["", "2", "-1", "0.5", "yes", "nan", "promoter", "1e0"])
+@pytest.mark.parametrize("value", ["2", "-1", "0.5", "yes", "none", "promoter", "1e0"])
 def test_what_is_neither_is_refused_with_its_row(value):
     records, labels = labels_of(["1", "1", "0", value, value])
     with pytest.raises(InputError, match=f"f.csv: row 5: label is '{value}'; 0 or 1 is needed"):
         matrix(records, labels, exclusive=False)
 
 
+@pytest.mark.parametrize("blank", ["", "NA", "na", "NaN", "nan"])
+def test_what_is_not_given_is_not_known(blank, caplog):
+    records, labels = labels_of(["1", "0", blank, "1", blank])
+    labels["other"], labels["third"] = ["0", blank, "1", "1", "0"], "1"
+    with caplog.at_level("INFO", "regdna"):
+        truth, known, names = matrix(records, labels, exclusive=False)
+    assert names == ["label", "other", "third"] and known.dtype == truth.dtype == bool
+    assert known.T.tolist() == [[True, True, False, True, False], [True, False, True, True, True], [True] * 5]
+    assert truth.T.tolist() == [[True, False, False, True, False], [False, False, True, True, False], [True] * 5]
+    assert caplog.messages == ["3 of 15 labels are not known, first other of f.csv: row 3"]
+
+
+def test_where_all_are_known_nothing_says_so():
+    records, labels = labels_of(["1", "0"])
+    assert matrix(records, labels, exclusive=False)[1] is None
+    assert matrix(records, labels, exclusive=True)[1] is None
+
+
+@pytest.mark.parametrize("blank", ["", "NA", "NaN"])
+def test_a_row_of_which_nothing_is_known_is_refused(blank):
+    with pytest.raises(InputError, match="f.csv: row 4: nothing is given for label; label it or remove it"):
+        matrix(*labels_of(["1", "0", blank, "0"]), exclusive=False)
+    records, labels = labels_of(["1", blank, blank, "0"])
+    with pytest.raises(InputError, match="f.csv: row 4: nothing is given for label, other; label it or remove it"):
+        matrix(records, labels.assign(other=["1", "0", blank, blank]), exclusive=False)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_tables_that_pandas_writes_keep_what_is_not_known(tmp_path, suffix):
+    table = pd.DataFrame({"sequence": ["AC", "GT", "CC"], "a": [1.0, np.nan, 0.0], "b": [np.nan, 0.0, 1.0]})
+    path = tmp_path / f"t.{suffix}"
+    table.to_parquet(path) if suffix == "parquet" else table.to_csv(path, sep={"csv": ",", "tsv": "\t"}[suffix], index=False)
+    found = read(path, {}, {"sequence": "sequence", "labels": ["a", "b"]}, None, None)
+    truth, known, _ = matrix(found.records, found.labels, exclusive=False)
+    assert known.tolist() == [[True, False], [False, True], [True, True]]
+    assert truth.tolist() == [[True, False], [False, False], [False, True]]
+
+
+def test_not_a_number_in_parquet_is_not_known(tmp_path):
+    columns = {"sequence": ["AC", "GT"], "a": pa.array([1.0, float("nan")]), "b": pa.array([None, False])}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    found = read(tmp_path / "t.parquet", {}, {"sequence": "sequence", "labels": ["a", "b"]}, None, None)
+    assert matrix(found.records, found.labels, exclusive=False)[1].tolist() == [[True, False], [False, True]]
+
+
 def test_exclusive_classes_are_sorted_numbers_as_numbers():
-    truth, names = matrix(*labels_of(["10", "9", "-1", "b", "a", "9"]), exclusive=True)
+    truth, _, names = matrix(*labels_of(["10", "9", "-1", "b", "a", "9"]), exclusive=True)
     assert names == ["-1", "9", "10", "a", "b"]
     assert truth.argmax(1).tolist() == [2, 1, 0, 4, 3, 1] and (truth.sum(1) == 1).all()
 
 
 def test_a_whole_number_with_a_point_is_that_number():
-    truth, names = matrix(*labels_of(["1.0", "1", "0.00", "0", "1.5", "v1.0"]), exclusive=True)
+    truth, _, names = matrix(*labels_of(["1.0", "1", "0.00", "0", "1.5", "v1.0"]), exclusive=True)
     assert names == ["0", "1", "1.5", "v1.0"] and truth.argmax(1).tolist() == [1, 1, 0, 0, 2, 3]
 
 
 def test_odd_digits_are_a_name():
-    assert matrix(*labels_of(["²", "1"]), exclusive=True)[1] == ["1", "²"]
+    assert matrix(*labels_of(["²", "1"]), exclusive=True)[2] == ["1", "²"]
 
 
-def test_an_exclusive_row_without_class_is_refused():
+@pytest.mark.parametrize("blank", ["", "NA", "nan"])
+def test_an_exclusive_row_without_class_is_refused(blank):
     with pytest.raises(InputError, match="f.csv: row 3 has no class; give it one or remove it"):
-        matrix(*labels_of(["a", "", "b"]), exclusive=True)
+        matrix(*labels_of(["a", blank, "b"]), exclusive=True)
+
+
+def test_a_file_may_be_of_a_class_called_na(tmp_path):
+    records, _, labels = join([given(tmp_path, f">x\n{one}\n", f"{one}.fa", {"class": one}) for one in ("NA", "CA")], None)
+    assert matrix(records, labels, exclusive=True)[2] == ["CA", "NA"]
 
 
 def test_measured_values_are_no_classes():
     with pytest.raises(InputError, match="f.csv: label has 1,001 values, too many to be classes; name another column"):
         matrix(*labels_of([f"{value}" for value in range(MOST_CLASSES + 1)]), exclusive=True)
-    assert len(matrix(*labels_of([f"{value}" for value in range(MOST_CLASSES)]), exclusive=True)[1]) == MOST_CLASSES
+    assert len(matrix(*labels_of([f"{value}" for value in range(MOST_CLASSES)]), exclusive=True)[2]) == MOST_CLASSES
 
 
 def test_exclusive_classes_stand_in_one_column():
@@ -446,7 +499,7 @@ def test_exclusive_classes_stand_in_one_column():
 
 
 def test_a_column_that_is_called_class_is_a_column():
-    truth, names = matrix(*labels_of(["0", "1"], "class"), exclusive=False)
+    truth, _, names = matrix(*labels_of(["0", "1"], "class"), exclusive=False)
     assert names == ["class"] and truth.tolist() == [[False], [True]]
 
 
@@ -454,13 +507,13 @@ def test_files_that_are_a_class_each(tmp_path):
     files = [given(tmp_path, f">x\n{one}\n", f"{name}.fa", {"class": name} if name != "none" else {}) for name, one in
              (("b", "AC"), ("none", "GT"), ("a", "TT"), ("b", "GG"))]  # fmt: skip
     records, _, labels = join(files, None)
-    truth, names = matrix(records, labels, exclusive=False)
+    truth, _, names = matrix(records, labels, exclusive=False)
     assert names == ["a", "b"]
     assert truth.tolist() == [[False, True], [False, False], [True, False], [False, True]], "the file without a class is negative of all"
     with pytest.raises(InputError, match=r"none.fa: row 1 has no class; .*labels: multilabel"):
         matrix(records, labels, exclusive=True)
     keep = labels[CLASS] != ""
-    truth, names = matrix(records[keep].reset_index(drop=True), labels[keep].reset_index(drop=True), exclusive=True)
+    truth, _, names = matrix(records[keep].reset_index(drop=True), labels[keep].reset_index(drop=True), exclusive=True)
     assert names == ["a", "b"] and truth.tolist() == [[False, True], [True, False], [False, True]]
 
 
@@ -472,7 +525,7 @@ def test_a_table_may_be_a_class_and_needs_no_label_column_then(tmp_path):
 
 def test_files_without_any_class_have_no_target(tmp_path):
     records, _, labels = join([given(tmp_path, ">x\nAC\n", "t.fa")], None)
-    assert matrix(records, labels, exclusive=False)[1] == []
+    assert matrix(records, labels, exclusive=False)[2] == []
 
 
 # --- contradictions and shuffles ---
@@ -491,6 +544,17 @@ def test_repeats_that_agree_are_no_contradiction(caplog):
     codes = np.zeros((4, 6), np.uint8)
     assert warn_of_contradictions(pd.DataFrame({"file": "f", "row": range(4)}), codes, np.ones((4, 1), bool)) == 0
     assert not caplog.messages
+
+
+def test_labels_that_are_not_known_contradict_nothing(caplog):
+    codes = np.zeros((5, 6), np.uint8)
+    codes[4] = 1
+    truth = np.array([[1, 0, 0], [0, 0, 0], [0, 0, 1], [1, 1, 0], [0, 0, 0]], bool)
+    known = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 1], [1, 1, 0], [1, 1, 1]], bool)
+    records = pd.DataFrame({"file": "f", "row": range(2, 7)})
+    assert warn_of_contradictions(records, codes, truth, known) == 1
+    assert caplog.messages == ["1 rows repeat a sequence with another label: f: row 3 and f: row 5"]
+    assert warn_of_contradictions(records, codes, truth, np.ones_like(known)) == warn_of_contradictions(records, codes, truth)
 
 
 def test_many_contradictions_are_shortened(caplog):
@@ -517,15 +581,17 @@ def test_shuffled_negatives_keep_dinucleotides_part_and_place():
     records = pd.DataFrame(
         {"chrom": draw.choice(["chr1", "chr2"], 50), "start": draw.integers(1000, size=50), "part": draw.choice(["train", "test"], 50)}
     )
-    both, longer, labels = add_shuffled(records, codes, truth, 5)
+    known = draw.random((50, 3)) < 0.8
+    both, longer, labels, mask = add_shuffled(records, codes, truth, known, 5)
+    assert np.array_equal(mask, np.tile(known, (2, 1)))
     assert np.array_equal(longer[:50], codes) and np.array_equal(labels[:50], truth)
     assert not labels[50:].any() and labels.dtype == bool
     pd.testing.assert_frame_equal(both[50:].reset_index(drop=True), records)
     assert both.index.tolist() == list(range(100))
     assert [pairs(row) for row in longer[50:]] == [pairs(row) for row in codes]
     assert (longer[50:] != codes).any(1).all() and (longer[53, 40:45] == 4).all()
-    assert np.array_equal(add_shuffled(records, codes, truth, 5)[1], longer)
-    assert not np.array_equal(add_shuffled(records, codes, truth, 6)[1], longer)
+    assert np.array_equal(add_shuffled(records, codes, truth, None, 5)[1], longer)
+    assert not np.array_equal(add_shuffled(records, codes, truth, None, 6)[1], longer)
 
 
 # --- real data ---
@@ -536,5 +602,5 @@ def test_gue_is_read_as_pandas_reads_it(shared):
     found = read(path, {"part": "validation"}, COLUMNS, None, None)
     table = pd.read_csv(path)
     assert sequences(found) == table["sequence"].tolist()
-    truth, names = matrix(found.records, found.labels, exclusive=False)
+    truth, _, names = matrix(found.records, found.labels, exclusive=False)
     assert names == ["label"] and truth[:, 0].tolist() == table["label"].astype(bool).tolist()

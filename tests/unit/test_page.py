@@ -107,9 +107,16 @@ def test_the_leaderboard_equals_the_metrics(page, given):
             assert row["mean AP"] == mean.at[("test", "average_precision"), "value"]
             assert row["prevalence"] == mean.at[("test", "average_precision"), "prevalence"]
             assert row["lift"] == mean.at[("test", "average_precision"), "lift"]
-            cost = pd.read_csv(given["ledger"], sep="\t").query("dataset == @dataset and model == @row['model']")
+            cost = pd.read_csv(given["ledger"], sep="\t").query("dataset == @dataset and model == @row['model'] and kind == 'run'")
             assert row["training, s"] == cost["wall_seconds"].mean()
             assert row["parameters"] == 12345
+
+
+def test_what_tuning_took_is_a_sum_beside_the_runs(page):
+    [caption] = [one["caption"] for one in page.tables if one["caption"].startswith("Every training run")]
+    assert "2 trials of tuning took 800,000 s, and 600,000 s of GPUs" in caption
+    [shown] = page.find("Every training run")
+    assert len(shown) == len(TARGETS) * len(MODELS) * 2 and set(shown["parameters"]) == {12345}
 
 
 def test_differences_equal_the_comparison_each_pair_once(page, given):

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from regdna.plan import absent, disk, downloads, reachable, restricted, size, words
+from regdna.plan import absent, disk, downloads, extent, reachable, restricted, size, words
 
 SOURCES = {
     "whole": {"assembly": "hg19", "files": {"w.fa.gz": {"url": "u", "bytes": 900, "about": 1}}},
@@ -41,7 +41,7 @@ def study(datasets, weights=(), **models):
 
 def windows(source="part", targets=("marks/a.bed",), **changed):
     wanted = {f"t{at}": {"intervals": path} for at, path in enumerate(targets)}
-    return {"genome": source, "windows": {"bin": 200, "stride": 0} | changed, "targets": wanted}
+    return {"genome": source, "windows": {"bin": 200, "stride": 0, "context": 600} | changed, "targets": wanted}
 
 
 def sequences(*files, length=0, **more):
@@ -108,6 +108,14 @@ def test_bins_on_centres_are_as_many_as_their_file_has_lines():
 )
 def test_sequences_take_a_byte_a_base_beside_their_files(entry, files, bases):
     assert disk(study({"d": entry}, a=(["d"], 5)), SOURCES, LENGTHS) == files + bases
+
+
+def test_the_extent_of_a_dataset_is_its_windows_and_their_bases():
+    assert extent(windows(), SOURCES, LENGTHS) == (4, 4 * 600)
+    assert extent(windows("whole", stride=100), SOURCES, LENGTHS) == (10_000, 6_000_000)
+    assert extent(windows("whole", centres="marks/a.bed"), SOURCES, LENGTHS) == (200, 200 * 600)
+    assert extent(sequences("bundle/y.npz", "bundle/y.csv", length=20), SOURCES, LENGTHS) == (4, 84)
+    assert extent(sequences("bundle/y.csv"), SOURCES, LENGTHS) == (None, 40)
 
 
 def test_variants_and_what_windows_are_described_by_are_counted():

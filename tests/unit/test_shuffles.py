@@ -106,6 +106,8 @@ def test_batches_in_any_order_give_the_same_rows():
     parts = [dinucleotide_shuffle(codes[begin : begin + 7], seed=9, first=begin) for begin in range(49, -1, -7)]
     assert np.array_equal(np.concatenate(parts[::-1]), whole)
     assert np.array_equal(dinucleotide_shuffle(codes, seed=9), whole)
+    chosen = np.array([40, 3, 3, 0])
+    assert np.array_equal(dinucleotide_shuffle(codes[chosen], seed=9, first=chosen), whole[chosen])
 
 
 def test_seeds_and_rows_draw_apart():

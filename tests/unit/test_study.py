@@ -15,6 +15,7 @@ from regdna.study import apply_preset, check_datasets, read_studies, references,
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "rules/schemas/study.schema.yaml")
+SPACES = validate(read_yaml(ROOT / "resources/tuning.yaml"), read_yaml(ROOT / "rules/schemas/tuning.schema.yaml"), "tuning.yaml")
 SOURCES = {
     "dhs": {"assembly": "hg38", "files": {"1.npz": {}, "2.npz": {}, "open.bed.gz": {}}},
     "part": {"assembly": "hg19", "regions": [["chr2", 20_000, 90_000]], "files": {"sequence.fa.gz": {}}},
@@ -98,7 +99,7 @@ def edited(changes):
 
 def completed(study, name="s", sources=SOURCES):
     """A validated study with its models completed as the workflow does."""
-    return complete_models(study, ARCHITECTURES, sources, context, SCHEMA, name)
+    return complete_models(study, ARCHITECTURES, sources, context, SCHEMA, name, SPACES)
 
 
 def read(tmp_path, study, sources=SOURCES):
@@ -152,6 +153,40 @@ WRONG = {
     "missing at the top": ({"question": REMOVED}, ["'question' is missing"]),
     "missing below": ({"datasets.sites.labels": REMOVED}, ["datasets.sites: 'labels' is missing"]),
     "missing in windows": ({"datasets.region.windows": {"bin": 200}}, ["datasets.region.windows: 'context' is missing"]),
+    "no trials": ({"tuning": {"trials": 0}}, ["tuning.trials: 0"]),
+    "trials of nothing": ({"tuning": {"trials": 2, "share": 0}}, ["tuning.share: 0"]),
+    "more than all": ({"tuning": {"trials": 2, "share": 1.5}}, ["tuning.share: 1.5"]),
+    "tuning without trials": ({"tuning": {}}, ["tuning: 'trials' is missing"]),
+    "no such control": ({"models.kmer.controls": ["flank"]}, ["models.kmer.controls.0: 'flank'", "did you mean 'flank-only'"]),
+    "a control twice": ({"models.kmer.controls": ["flank-only", "flank-only"]}, ["models.kmer.controls"]),
+    "a twin of random weights": (
+        {"models.basset.controls": ["random-init"]},
+        ["models.basset.controls: random-init", "begins with random ones", "take it out"],
+    ),
+    "a twin of a random twin": (
+        {"models.nt": {"weights": "nt", "initialisation": "random", "context": 200, "controls": ["random-init"]}},
+        ["models.nt.controls: random-init"],
+    ),
+    "the id of a control is taken": (
+        {"models.kmer.controls": ["flank-only"], "models.kmer-flank-only": {"architecture": "composition"}},
+        ["models.kmer.controls: flank-only would be called 'kmer-flank-only'", "rename"],
+    ),
+    "no flank is seen": (
+        {
+            "models.basset": {
+                "architecture": "basset",
+                "context": 200,
+                "datasets": ["region"],
+                "controls": ["shuffled-labels", "centre-only"],
+            }
+        },
+        ["models.basset.controls: centre-only needs a flank", "of region the model sees 200 bp and the bin has 200"],
+    ),
+    "an unknown schedule": ({"training.schedule": "cosin"}, ["training.schedule: 'cosin'", "did you mean 'cosine'"]),
+    "a decay above one": ({"models.basset.training": {"layer_decay": 1.5}}, ["models.basset.training.layer_decay: 1.5"]),
+    "an unknown precision": ({"training.precision": "fp16"}, ["training.precision: 'fp16' is none of auto, bf16, float32"]),
+    "retries below none": ({"training.retries": -1}, ["training.retries: -1"]),
+    "no GPU": ({"models.basset.gpu": 0}, ["models.basset.gpu: 0"]),
     "wrong type": ({"training.epochs": "five"}, ["training.epochs: 'five' is not of type integer"]),
     "text for a number": ({"datasets.sites.block": "1Mb"}, ["datasets.sites.block", "'1Mb'"]),
     "boolean for a number": ({"datasets.region.windows.bin": True}, ["datasets.region.windows.bin: True is not of type integer"]),
@@ -537,8 +572,8 @@ def test_weights_bring_architecture_sizes_and_start(tmp_path):
     models = {
         "plain": {"weights": "nt", "context": 200},
         "said": {"weights": "nt", "context": 200, "architecture": "nucleotide-transformer", "initialisation": "published", "regime": "ia3"},
-        "twin": {"weights": "nt", "context": 200, "initialisation": "random", "parameters": {"l2": 3.0}},
-        "own": {"architecture": "nucleotide-transformer", "parameters": {"layers": 2, "l2": 3.0}},
+        "twin": {"weights": "nt", "context": 200, "initialisation": "random", "parameters": {"rank": 3}},
+        "own": {"architecture": "nucleotide-transformer", "parameters": {"layers": 2, "rank": 3}},
     }
     study = read(tmp_path, edited({"models": models}))
     known = ARCHITECTURES["nucleotide-transformer"]
@@ -546,8 +581,8 @@ def test_weights_bring_architecture_sizes_and_start(tmp_path):
     assert plain["architecture"] == own["architecture"] == "nucleotide-transformer"
     assert [one["initialisation"] for one in (plain, said, twin, own)] == ["published", "published", "random", "random"]
     assert [one.get("weights") for one in (plain, said, twin, own)] == ["nt", "nt", "nt", None]
-    assert plain["parameters"] == known.parameters and twin["parameters"] == known.parameters | {"l2": 3.0}
-    assert own["parameters"] == known.sizes | known.parameters | {"layers": 2, "l2": 3.0}
+    assert plain["parameters"] == known.parameters and twin["parameters"] == known.parameters | {"rank": 3}
+    assert own["parameters"] == known.sizes | known.parameters | {"layers": 2, "rank": 3}
     assert said["regime"] == "ia3" and plain["regime"] == "full"
 
 
@@ -691,6 +726,87 @@ def test_the_shipped_studies_are_valid(shipped, monkeypatch):
     for name, study in studies.items():
         check_datasets(completed(study, name, sources), sources, assemblies, loci, name)
     assert path.stem in studies
+
+
+def test_new_settings_have_defaults_and_are_a_models_own(tmp_path):
+    study = read(tmp_path, edited({"training.micro_batch": 16, "models.basset.training": {"schedule": "linear", "balance": True}}))
+    expected = {"schedule": "linear", "layer_decay": 1.0, "precision": "auto", "micro_batch": 16, "balance": True, "retries": 0}
+    found = study["models"]["basset"]["training"]
+    assert {key: found[key] for key in expected} == expected
+    assert study["models"]["basset"]["gpu"] == 1
+
+
+def test_controls_stand_behind_their_base_with_one_seed_and_no_effects(tmp_path):
+    controls = ["shuffled-labels", "flank-only"]
+    changes = {"models.basset.controls": controls, "models.basset.mutagenesis": True, "models.last": {"architecture": "composition"}}
+    models = read(tmp_path, edited(changes))["models"]
+    assert list(models) == ["basset", "basset-shuffled-labels", "basset-flank-only", "kmer", "last"]
+    base = models["basset"]
+    assert (base["control"], base["mutagenesis"], base["seeds"]) == ("", True, [1, 2]) and "base" not in base
+    for control in controls:
+        twin = models[f"basset-{control}"]
+        assert (twin["control"], twin["base"], twin["seeds"], twin["mutagenesis"]) == (control, "basset", [1], False)
+        same = ("architecture", "parameters", "training", "regime", "initialisation", "context", "limits", "datasets")
+        assert {key: twin[key] for key in same} == {key: base[key] for key in same}
+        assert twin["parameters"] is not base["parameters"]
+    assert all(one["control"] == "" for one in (models["kmer"], models["last"]))
+
+
+def test_row_zero_may_have_controls_too(tmp_path):
+    models = read(tmp_path, edited({"models.kmer.controls": ["shuffled-labels", "shuffled-sequences", "flank-only", "centre-only"]}))[
+        "models"
+    ]
+    assert [one["control"] for one in models.values()] == ["", "", "shuffled-labels", "shuffled-sequences", "flank-only", "centre-only"]
+
+
+def test_a_twin_begins_with_random_weights_of_the_same_sizes(tmp_path):
+    entry = {"weights": "nt", "regime": "lora", "context": 200, "controls": ["random-init"]}
+    models = read(tmp_path, edited({"models.nt": entry}))["models"]
+    assert (models["nt"]["initialisation"], models["nt-random-init"]["initialisation"]) == ("published", "random")
+    assert models["nt-random-init"]["weights"] == "nt"
+
+
+TUNED = {
+    "tuning": {"trials": 3},
+    "models.kmer.controls": ["shuffled-labels"],
+    "models.probe": {"weights": "nt", "regime": "probe", "context": 200},
+    "models.nt": {"weights": "nt", "context": 200},
+    "models.twin": {"weights": "nt", "context": 200, "initialisation": "random"},
+    "models.adapted": {"weights": "bpe", "regime": "lora"},
+    "models.kipoi": {"weights": "kipoi", "context": 600, "datasets": ["region"]},
+}
+
+
+def test_every_model_gets_the_same_trials_but_probes_and_controls(tmp_path):
+    models = read(tmp_path, edited(TUNED))["models"]
+    spaces = {name: one["tuning"]["space"]["name"] for name, one in models.items() if one["tuning"]}
+    assert spaces == {"kmer": "row-zero", "basset": "cnn", "nt": "transformer", "twin": "transformer-random", "adapted": "lora",
+                      "kipoi": "cnn-published"}  # fmt: skip
+    assert all((one["tuning"]["trials"], one["tuning"]["share"]) == (3, 0.3) for one in models.values() if one["tuning"])
+    assert set(models["kmer"]["tuning"]["space"]["parameters"]) == {"k", "l2"}
+    assert set(models["basset"]["tuning"]["space"]["parameters"]) == {"dropout"}
+    assert models["kipoi"]["tuning"]["space"]["parameters"] == {}
+
+
+def test_without_the_key_nothing_is_tuned(tmp_path):
+    assert all(one["tuning"] == {} for one in read(tmp_path, edited({"models.kmer.controls": ["shuffled-labels"]}))["models"].values())
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "said"),
+    [
+        ("parameters", {"hidden": {"low": 2.0, "high": 9.0, "scale": "linear"}}, "parameters.hidden"),
+        ("parameters", {"hidden": ["many"]}, "parameters.hidden: 'many'"),
+        ("training", {"batch_size": {"low": 2, "high": 900, "scale": "log"}}, "training.batch_size"),
+    ],
+)
+def test_a_draw_that_a_model_cannot_have_is_refused_before_any_job(tmp_path, part, content, said):
+    spaces = {"cnn": {"family": "cnn", "regimes": ["full"], "starts": ["random"], "training": {}, "parameters": {}, part: content}}
+    study = validate(edited({"tuning": {"trials": 2}}), SCHEMA, "s.yaml")
+    with pytest.raises(InputError) as error:
+        complete_models(study, ARCHITECTURES, SOURCES, context, SCHEMA, "s.yaml", spaces)
+    message = str(error.value)
+    assert all(one in message for one in ("s.yaml: models.basset", "trial 1", "space cnn of resources/tuning.yaml", said)), message
 
 
 BARE = {

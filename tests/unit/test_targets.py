@@ -8,7 +8,7 @@ import pytest
 
 from regdna.intervals import read_bed
 from regdna.step import InputError
-from regdna.targets import RULES, Bins, Targets, around, label, pack
+from regdna.targets import RULES, Bins, Targets, all_known, around, count_known, label, pack
 
 SINGLE = ["bin_half_covered", "any_overlap", "summit_in_bin"]
 
@@ -240,6 +240,41 @@ def test_targets_read_back_what_was_packed(tmp_path, targets):
     assert len(found) == 20
     assert np.array_equal(found[order], labels[order]) and found[order].dtype == bool
     assert found.names[:2] == ["t0", "NA t0"][:targets]
+
+
+def written(folder, labels, known):
+    """Files of targets in ``folder``."""
+    np.save(folder / "t.npy", pack(labels))
+    np.save(folder / "known.npy", known)
+    rows = {"cell_type": "", "assay": "a", "target": [f"t{at}" for at in range(labels.shape[1])], "source": "s"}
+    pd.DataFrame(rows).rename_axis("index").to_csv(folder / "t.tsv", sep="\t")
+    return folder / "t.npy", folder / "t.tsv", folder / "known.npy"
+
+
+@pytest.mark.parametrize("targets", [1, 8, 11])
+def test_targets_tell_which_labels_are_known(tmp_path, targets):
+    draw = np.random.default_rng(targets)
+    known = draw.random((20, targets)) < 0.6
+    labels = (draw.random((20, targets)) < 0.5) & known
+    found, order = Targets(*written(tmp_path, labels, pack(known))), np.array([7, 0, 7, 19])
+    assert np.array_equal(found.known(order), known[order]) and found.known(order).dtype == bool
+    assert np.array_equal(found[order], labels[order])
+    assert count_known(pack(known), targets, 20).tolist() == known.sum(0).tolist()
+
+
+def test_where_all_labels_are_known_there_is_no_mask(tmp_path):
+    labels = np.eye(5, 9, dtype=bool)
+    assert all_known(9).shape == (0, 2) and all_known(9).dtype == np.uint8 and all_known(8).shape == (0, 1)
+    paths = written(tmp_path, labels, all_known(9))
+    for found in (Targets(*paths), Targets(*paths[:2])):
+        assert found.mask is None and found.known(np.arange(5)) is None
+    assert count_known(all_known(9), 9, 5).tolist() == [5] * 9
+
+
+@pytest.mark.parametrize("shape", [(4, 2), (0, 1), (5, 1)])
+def test_a_mask_of_another_shape_is_refused(tmp_path, shape):
+    with pytest.raises(ValueError, match=r"known.npy has shape .*, but .*t.npy has \(5, 2\)"):
+        Targets(*written(tmp_path, np.eye(5, 9, dtype=bool), np.zeros(shape, np.uint8)))
 
 
 def test_targets_refuse_a_table_of_another_width(tmp_path):

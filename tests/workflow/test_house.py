@@ -12,11 +12,11 @@ SCRIPTS = ROOT / "workflow_scripts"
 LIBRARY = SCRIPTS / "regdna"
 # Lowest first; a module imports only from names before its own. A package stands for all in it, in any order.
 FLOORS = [
-    "store", "step", "provenance", "manifest", "roster", "study", "plan", "ledger",
-    "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "targets", "negatives", "homology", "splits",
+    "store", "step", "provenance", "manifest", "tuning", "roster", "study", "plan", "estimate", "attempts", "ledger",
+    "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "controls", "targets", "negatives", "homology", "splits",
     "haplotypes", "tokenisers", "metrics", "sources",
     "models",
-    "train", "predict", "mutagenesis", "variants",
+    "embed", "train", "predict", "mutagenesis", "variants",
     "bootstrap", "assess", "verdict",
     "plots", "tracks", "page",
 ]  # fmt: skip

@@ -2,11 +2,11 @@
 
 Floors, lowest first; a module imports only from modules named before it (``tests/workflow/test_house.py`` holds that):
 
-1. ground: store, step, provenance, manifest, roster, study, plan, ledger
-2. sequence: alphabet, arrays, shuffles, genome, intervals, signals, windows, targets, negatives, homology, splits, haplotypes,
+1. ground: store, step, provenance, manifest, tuning, roster, study, plan, estimate, attempts, ledger
+2. sequence: alphabet, arrays, shuffles, genome, intervals, signals, windows, controls, targets, negatives, homology, splits, haplotypes,
    tokenisers, metrics, sources/
 3. models: models/ and what they are made of
-4. doing: train, predict, mutagenesis, variants
+4. doing: embed, train, predict, mutagenesis, variants
 5. judging: bootstrap, assess, verdict
 6. showing: plots, tracks, page
 """

@@ -16,14 +16,30 @@ NO_CURVES = pd.DataFrame(
 )
 
 
-def describe(frame: pd.DataFrame, labels: np.ndarray, targets: Targets) -> list[dict]:
-    """What stands beside a target's result: name, group, counts, prevalence, blocks, independent positives."""
+def of_target(target: int, known: np.ndarray | None) -> slice | np.ndarray:
+    """The rows that say anything of a target: those whose label is known. What is not known counts nowhere.
+
+    Args:
+        known: bool (n, T), or None: all are.
+    """
+    return slice(None) if known is None else known[:, target]
+
+
+def describe(frame: pd.DataFrame, labels: np.ndarray, targets: Targets, known: np.ndarray | None = None) -> list[dict]:
+    """What stands beside a target's result: name, group, counts, prevalence, blocks, independent positives.
+
+    Args:
+        frame: block, chrom, start, end (0-based, half-open) of the part's windows.
+        labels, known: of the same windows, bool (n, T); ``known`` is None where all are.
+        targets: what the columns mean.
+    """
     facts = []
     for target, row in enumerate(targets.table.itertuples()):
+        seen = frame[of_target(target, known)]
         mine = frame[labels[:, target]]
         facts.append({
-            "target": target, "name": targets.names[target], "group": row.assay, "n": len(frame), "positives": len(mine),
-            "prevalence": len(mine) / len(frame), "blocks": int(frame["block"].nunique()),
+            "target": target, "name": targets.names[target], "group": row.assay, "n": len(seen), "positives": len(mine),
+            "prevalence": len(mine) / len(seen) if len(seen) else np.nan, "blocks": int(seen["block"].nunique()),
             "independent_positives": count_separate(mine["chrom"], mine["start"], mine["end"]),
         })  # fmt: skip
     return facts
@@ -36,14 +52,23 @@ def judgeable(fact: dict) -> str:
     return "too small to judge" if too_small(fact["blocks"], fact["independent_positives"]) else ""
 
 
-def points(part: str, scores: np.ndarray, labels: np.ndarray, facts: list[dict], seeds: list[int]) -> list[dict]:
-    """Point values of every metric, target and seed, and their means over targets and seeds."""
+def points(
+    part: str, scores: np.ndarray, labels: np.ndarray, facts: list[dict], seeds: list[int], known: np.ndarray | None = None
+) -> list[dict]:
+    """Point values of every metric, target and seed, and their means over targets and seeds.
+
+    Args:
+        scores: (seeds, n, T).
+        labels, known: bool (n, T); ``known`` is None where all are.
+        facts: from ``describe``.
+    """
+    rows_of = [of_target(target, known) for target in range(labels.shape[1])]
     rows = []
     for metric, function in METRICS.items():
-        values = np.array([[function(labels[:, target], one[:, target]) for target in range(labels.shape[1])] for one in scores])
+        values = np.array([[function(labels[at, target], one[at, target]) for target, at in enumerate(rows_of)] for one in scores])
         defined = ~np.isnan(values).any(0)
         mean = values[:, defined].mean(1) if defined.any() else np.full(len(seeds), np.nan)
-        overall = whole(facts, defined)
+        overall = whole(facts, defined, len(labels))
         for fact, column in [*zip(facts, values.T, strict=True), (overall, mean)]:
             for seed, value in [*zip(seeds, column, strict=True), (MEAN, column.mean())]:
                 rows.append(
@@ -55,29 +80,37 @@ def points(part: str, scores: np.ndarray, labels: np.ndarray, facts: list[dict],
     return out.to_dict("records")
 
 
-def whole(facts: list[dict], defined: np.ndarray) -> dict:
-    """The facts of the mean over targets: as weak as the weakest of those that are defined."""
+def whole(facts: list[dict], defined: np.ndarray, windows: int) -> dict:
+    """The facts of the mean over targets: as weak as the weakest of those that are defined; ``n`` is all windows of the part."""
     used = [fact for fact, good in zip(facts, defined, strict=True) if good]
     weakest = "undefined" if not used else next((judgeable(fact) for fact in used if judgeable(fact)), "")
     return {
         "target": MEAN,
         "name": f"mean of {len(used)} targets",
         "group": "all",
-        "n": facts[0]["n"],
+        "n": windows,
         "positives": sum(fact["positives"] for fact in used),
         "prevalence": float(np.mean([fact["prevalence"] for fact in used])) if used else np.nan,
-        "blocks": facts[0]["blocks"],
+        "blocks": min((fact["blocks"] for fact in used), default=facts[0]["blocks"]),
         "independent_positives": min((fact["independent_positives"] for fact in used), default=0),
         "verdict": weakest,
     }
 
 
 def resample(
-    frame: pd.DataFrame, labels: np.ndarray, scores: np.ndarray, facts: list[dict], digest: str, model: str, count: int
+    frame: pd.DataFrame,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    facts: list[dict],
+    digest: str,
+    model: str,
+    count: int,
+    known: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Replicates of each metric, float64 (count, T + 1), over blocks and seeds; the last column is the mean over targets.
 
-    Blocks are drawn alike for all models of one split (the key is its digest), seeds for each model by itself.
+    Blocks are drawn alike for all models of one split (the key is its digest), seeds for each model by itself. They are drawn
+    from all blocks of the part, also for a target of which some rows are not ``known`` (bool (n, T)): those weigh nothing.
     """
     weight = seed_weights(len(scores), count, f"{digest} {model}")
     block, names = pd.factorize(frame["block"])
@@ -86,9 +119,10 @@ def resample(
     for target, fact in enumerate(facts):
         if judgeable(fact) == "undefined":
             continue
-        each = np.array([replicate(labels[:, target], one[:, target].astype(np.float64), block, counts) for one in scores])
-        for at, metric in enumerate(("auroc", "average_precision")):
-            out[metric][:, target] = (each[:, at] * weight).sum(0)
+        at = of_target(target, known)
+        each = np.array([replicate(labels[at, target], one[at, target].astype(np.float64), block[at], counts) for one in scores])
+        for place, metric in enumerate(("auroc", "average_precision")):
+            out[metric][:, target] = (each[:, place] * weight).sum(0)
     defined = [target for target, fact in enumerate(facts) if judgeable(fact) != "undefined"]
     for metric in METRICS:
         if defined:
@@ -119,14 +153,16 @@ def add_intervals(result: pd.DataFrame, drawn: dict[str, np.ndarray]) -> None:
             result.loc[row, "verdict"] = "too small to judge"
 
 
-def curve_points(labels: np.ndarray, scores: np.ndarray) -> pd.DataFrame:
-    """ROC and precision-recall curves of every target of the first seed, thinned to at most 150 points each."""
+def curve_points(labels: np.ndarray, scores: np.ndarray, known: np.ndarray | None = None) -> pd.DataFrame:
+    """ROC and precision-recall curves of every target of the first seed, over the rows known, thinned to at most 150 points each."""
     parts = []
     for target in range(labels.shape[1]):
-        if labels[:, target].all() or not labels[:, target].any():
+        at = of_target(target, known)
+        truth, odds = labels[at, target], scores[at, target]
+        if truth.all() or not truth.any():
             continue
-        fpr, tpr, _ = roc_curve(labels[:, target], scores[:, target])
-        precision, recall, _ = precision_recall_curve(labels[:, target], scores[:, target])
+        fpr, tpr, _ = roc_curve(truth, odds)
+        precision, recall, _ = precision_recall_curve(truth, odds)
         for curve, x, y in (("roc", fpr, tpr), ("pr", recall[::-1], precision[::-1])):
             # Even steps along x: even steps along the points would miss the steep start.
             keep = np.unique(np.r_[0, np.searchsorted(x, np.linspace(0, 1, POINTS)).clip(max=len(x) - 1)])

@@ -113,17 +113,12 @@ def disk(study: dict, sources: dict, lengths: dict[str, int]) -> int:
         paths |= {path for _, path in references(entry)}
         if "genome" in entry:
             source = sources[entry["genome"]]
-            genomes[entry["genome"]] = sum(end - start for _, start, end in source.get("regions", [])) or lengths[source["assembly"]]
+            genomes[entry["genome"]] = _genome(source, lengths)
             paths |= {f"{entry['genome']}/{file}" for file in source["files"]}
+        count, bases = extent(entry, sources, lengths)
         if "sequences" in entry:
-            files, length = [one["file"] for one in entry["sequences"]["files"]], entry["sequences"]["length"]
-            total += sum(_bases(file, size(_entry(sources, file)), length) for file in files)
+            total += bases
         else:
-            windows = entry["windows"]
-            if "centres" in windows:
-                count = _lines(windows["centres"], size(_entry(sources, windows["centres"])))
-            else:
-                count = genomes[entry["genome"]] // (windows["stride"] or windows["bin"])
             runs = sum(len(model["seeds"]) for model in study["models"].values() if name in model["datasets"])
             signals = sum("signal" in target for target in entry["targets"].values())
             # A window's row, its labels (twice, in bits), its signals, and a float32 of each target for each prediction.
@@ -131,6 +126,33 @@ def disk(study: dict, sources: dict, lengths: dict[str, int]) -> int:
     # A byte a base, and a bit for its repeats.
     total += sum(int(1.125 * bases) for bases in genomes.values())
     return total + sum(size(_entry(sources, path)) for path in _with_archives(paths, sources))
+
+
+def extent(entry: dict, sources: dict, lengths: dict[str, int]) -> tuple[int | None, int]:
+    """About how many windows a dataset begins with, before any are left out, and how many bases they are together.
+
+    The number is None where sequences are taken at a length that their files alone know.
+
+    Args:
+        entry: of a dataset, validated.
+        sources: every source, completed.
+        lengths: bases of each assembly.
+    """
+    if "sequences" in entry:
+        files, length = [one["file"] for one in entry["sequences"]["files"]], entry["sequences"]["length"]
+        bases = sum(_bases(file, size(_entry(sources, file)), length) for file in files)
+        return bases // length if length else None, bases
+    windows = entry["windows"]
+    if "centres" in windows:
+        count = _lines(windows["centres"], size(_entry(sources, windows["centres"])))
+    else:
+        count = _genome(sources[entry["genome"]], lengths) // (windows["stride"] or windows["bin"])
+    return count, count * windows["context"]
+
+
+def _genome(source: dict, lengths: dict[str, int]) -> int:
+    """Bases of a genome, or of those regions of it that the source holds."""
+    return sum(end - start for _, start, end in source.get("regions", [])) or lengths[source["assembly"]]
 
 
 def _entry(sources: dict, path: str) -> dict:

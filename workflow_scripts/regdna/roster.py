@@ -3,16 +3,19 @@
 import copy
 from collections.abc import Callable
 
+from regdna import tuning
 from regdna.manifest import nearest, validate
 from regdna.step import InputError
 
 Limits = Callable[[str, dict], tuple[int, int | None]]
 
 
-def complete_models(study: dict, architectures: dict, sources: dict, limits: Limits, schema: dict, name: str) -> dict:
-    """Give every model its architecture, parameters, start, limits and training settings, and check them.
+def complete_models(study: dict, architectures: dict, sources: dict, limits: Limits, schema: dict, name: str, spaces: dict) -> dict:
+    """Give every model its architecture, parameters, start, limits and training settings, check them, and put its controls behind it.
 
-    A model's ``limits`` are the shortest and the longest sequence in bp that it takes, None for no limit.
+    A model's ``limits`` are the shortest and the longest sequence in bp that it takes, None for no limit. Its ``tuning`` is trials,
+    share and the space of its own, or {} where nothing is tuned. A control is a model as any other: ``control`` says which, ``base`` of
+    which model; it has one seed and the settings that its base was given or is tuned to.
 
     Args:
         study: a validated study.
@@ -21,10 +24,11 @@ def complete_models(study: dict, architectures: dict, sources: dict, limits: Lim
         limits: limits of an architecture with these parameters.
         schema: of a study.
         name: file to name in messages.
+        spaces: where settings are looked for, as ``tuning.check`` gives them.
 
     Raises:
-        InputError: an unknown architecture, source of weights, parameter or setting, one of the wrong type or without effect, or a
-            regime or start that the model has not.
+        InputError: an unknown architecture, source of weights, parameter or setting, one of the wrong type or without effect, a
+            regime or start that the model has not, a draw that it cannot have, or a control that says nothing of it.
     """
     study = copy.deepcopy(study)
     for model, entry in study["models"].items():
@@ -53,13 +57,53 @@ def complete_models(study: dict, architectures: dict, sources: dict, limits: Lim
             raise InputError(f"{key}.parameters.pooling: attention has weights of its own, and a probe trains none; choose another")
         entry["training"] = _override(study["training"], entry["training"], f"{key}.training")
         validate(entry["training"], {**schema["$defs"]["training"], "$defs": schema["$defs"]}, name, f"models.{model}.training.")
-        # Row zero draws no random numbers: further seeds would repeat the first.
-        entry["seeds"] = study["seeds"][:1] if known.family == "row zero" else list(study["seeds"])
+        # Row zero and a probe on published weights draw no random numbers: further seeds would repeat the first.
+        drawn = known.family != "row zero" and (entry["regime"], entry["initialisation"]) != ("probe", "published")
+        entry["seeds"] = list(study["seeds"]) if drawn else study["seeds"][:1]
         for dataset in entry["datasets"]:
             if dataset not in study["datasets"]:
                 raise InputError(f"{key}.datasets: {dataset!r} is not a dataset of the study{nearest(dataset, study['datasets'])}")
         entry["datasets"] = entry["datasets"] or list(study["datasets"])
+        entry["tuning"] = _tuning(study, entry, known.family, spaces, schema, f"{name}: models.{model}")
+    study["models"] = {one: entry for model in study["models"] for one, entry in _with_controls(study, model, name)}
     return study
+
+
+def _tuning(study: dict, entry: dict, family: str, spaces: dict, schema: dict, key: str) -> dict:
+    """Trials, share and space of a model that is tuned, after a look at what each trial draws."""
+    space = tuning.fitting(spaces, family, entry) if "tuning" in study else {}
+    for trial in range(study["tuning"]["trials"] if space else 0):
+        drawn = tuning.draw(space, entry, trial)
+        place = f"{key}: tuning, trial {trial}, space {space['name']} of resources/tuning.yaml"
+        _override(entry["parameters"], drawn.get("parameters", {}), f"{place}: parameters")
+        validate(drawn.get("training", {}), {**schema["$defs"]["training"], "$defs": schema["$defs"]}, place, "training.")
+    return {**study["tuning"], "space": space} if space else {}
+
+
+def _with_controls(study: dict, model: str, name: str) -> list[tuple[str, dict]]:
+    """A model and its controls, by id."""
+    entry = study["models"][model]
+    key = f"{name}: models.{model}.controls"
+    found = [(model, {**entry, "control": ""})]
+    for control in entry["controls"]:
+        one = f"{model}-{control}"
+        if one in study["models"]:
+            raise InputError(f"{key}: {control} would be called {one!r}, which is a model of the study; rename that")
+        if control == "random-init" and entry["initialisation"] != "published":
+            raise InputError(
+                f"{key}: random-init is a model without what its weights learnt, but this one begins with random ones; take it out"
+            )
+        for dataset in entry["datasets"] if control in ("flank-only", "centre-only") else ():
+            windows = study["datasets"][dataset].get("windows")
+            view = windows and (entry["context"] or windows["context"])
+            if windows and view <= windows["bin"]:
+                raise InputError(
+                    f"{key}: {control} needs a flank, but of {dataset} the model sees {view} bp and the bin has {windows['bin']}"
+                )
+        twin = {"control": control, "base": model, "controls": [], "seeds": entry["seeds"][:1], "tuning": {}, "mutagenesis": False}
+        twin |= {"initialisation": "random"} if control == "random-init" else {}
+        found.append((one, copy.deepcopy(entry) | twin))
+    return found
 
 
 def _checkpoint(entry: dict, sources: dict, key: str) -> dict | None:

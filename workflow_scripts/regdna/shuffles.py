@@ -8,7 +8,7 @@ import numpy as np
 from regdna.alphabet import N
 
 
-def dinucleotide_shuffle(codes: np.ndarray, seed: int, first: int = 0) -> np.ndarray:
+def dinucleotide_shuffle(codes: np.ndarray, seed: int, first: int | np.ndarray = 0) -> np.ndarray:
     """Every row drawn uniformly among all sequences with its dinucleotide counts, uint8 (n, L).
 
     First and last base and composition are kept too. N (4) stays where it is and cuts a row into stretches that are
@@ -20,13 +20,14 @@ def dinucleotide_shuffle(codes: np.ndarray, seed: int, first: int = 0) -> np.nda
     Args:
         codes: uint8 (n, L); is not changed.
         seed: of the draw, 0 to 2**64 - 1.
-        first: number of the first row among all rows. A row's draw depends on the seed and its number alone, so that
-            batches may come in any order and of any size.
+        first: number of the first row among all rows, or the number of each, int64 (n,). A row's draw depends on the seed
+            and its number alone, so that batches may come in any order and of any size.
 
     Source: Altschul and Erickson 1985, Mol Biol Evol 2:526; Kandel, Matias, Unger and Winkler 1996, Discrete Appl Math 71:171.
     """
     out = np.array(codes, np.uint8, order="C")
-    _shuffle_rows(out, np.uint64(seed), np.uint64(first))
+    numbers = np.asarray(first, np.uint64)
+    _shuffle_rows(out, np.uint64(seed), numbers if numbers.ndim else numbers + np.arange(len(out), dtype=np.uint64))
     return out
 
 
@@ -55,12 +56,12 @@ def _mix(state):
 
 
 @numba.njit(cache=True, nogil=True)
-def _shuffle_rows(out, seed, first):
-    """Shuffle each row in place, from a stream of random bits of its own."""
+def _shuffle_rows(out, seed, numbers):
+    """Shuffle each row in place, from a stream of random bits that its number gives it."""
     key = _mix(seed + np.uint64(0x9E3779B97F4A7C15))
     length = out.shape[1]
     for row in range(len(out)):
-        state = _mix(key + (first + np.uint64(row)))
+        state = _mix(key + numbers[row])
         begin = 0
         while begin < length:
             end = begin

@@ -28,7 +28,7 @@ def run(main: Callable[..., None]) -> None:
     """Call ``main`` with the arguments of the Snakemake job that runs the calling script, or of the command line.
 
     Under Snakemake the names of input, output and params (less ``code``) must be arguments of ``main``; wildcards,
-    threads and keys of the config are passed if ``main`` has them. Outside, a command line is built from the signature. An ``InputError``
+    threads, the resource ``gpu`` and keys of the config are passed if ``main`` has them. Outside, a command line is built from the signature. An ``InputError``
     ends the process with its one line and exit code 1.
 
     Raises:
@@ -74,8 +74,9 @@ def bind(main: Callable[..., None], job: object) -> dict:
         for name, value in part.items():
             if name not in RESERVED or name in signature.parameters:
                 given[name] = value
-    # The config is no param: a change of it, such as another folder of downloads, must not run finished jobs again.
-    for name, value in [*job.wildcards.items(), ("threads", job.threads), *getattr(job, "config", {}).items()]:
+    # The config and the number of GPUs are no params: a change of them must not run finished jobs again.
+    gpu = [("gpu", value) for name, value in job.resources.items() if name == "gpu"]
+    for name, value in [*job.wildcards.items(), ("threads", job.threads), *gpu, *getattr(job, "config", {}).items()]:
         if name in signature.parameters:
             given.setdefault(name, value)
     unknown = sorted(set(given) - set(signature.parameters))

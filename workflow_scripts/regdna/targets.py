@@ -260,6 +260,20 @@ def count(packed: np.ndarray, targets: int) -> np.ndarray:
     return out
 
 
+def all_known(targets: int) -> np.ndarray:
+    """What is stored where every label is known: packed as labels are, without a row, uint8 (0, ceil(targets / 8))."""
+    return np.zeros((0, -(-targets // 8)), np.uint8)
+
+
+def count_known(known: np.ndarray, targets: int, windows: int) -> np.ndarray:
+    """Windows whose label is known, of each target, int64 (targets,).
+
+    Args:
+        known: packed, uint8 (windows, ceil(targets / 8)); or of no row: all are.
+    """
+    return count(known, targets) if len(known) else np.full(targets, windows, np.int64)
+
+
 def number_of_targets(packed: np.ndarray) -> np.ndarray:
     """How many targets each window has, int64 (n,)."""
     return np.bitwise_count(packed).sum(1, dtype=np.int64)
@@ -268,24 +282,40 @@ def number_of_targets(packed: np.ndarray) -> np.ndarray:
 class Targets:
     """A dataset's labels and what they mean.
 
-    ``targets[rows]`` gives bool (len(rows), T). Targets are known by their index: names may repeat.
+    ``targets[rows]`` gives bool (len(rows), T), False where the label is not known: ask ``known`` before counting a negative.
+    Targets are known by their index: names may repeat.
 
     Args:
         packed: .npy written from ``pack``; memory-mapped.
-        table: .tsv with index, cell_type, assay, target, source, positives.
+        table: .tsv with index, cell_type, assay, target, source, positives, known.
+        known: .npy of which labels are known, packed in the same way; of no row, or None: all are.
+
+    Attributes:
+        mask: which labels are known, packed, uint8 (n, ceil(T / 8)), or None: all are.
+
+    Raises:
+        ValueError: the files do not fit each other.
     """
 
-    def __init__(self, packed: Path, table: Path):
+    def __init__(self, packed: Path, table: Path, known: Path | None = None):
         self.packed = read_array(packed, "r")
         self.table = pd.read_csv(table, sep="\t", dtype={"cell_type": str, "assay": str, "target": str}, keep_default_na=False)
         if self.packed.shape[1] != -(-len(self.table) // 8):
             raise ValueError(f"{packed} holds {self.packed.shape[1]} bytes a row, but {table} lists {len(self.table)} targets")
+        mask = all_known(len(self.table)) if known is None else read_array(known, "r")
+        if mask.shape not in ((0, self.packed.shape[1]), self.packed.shape):
+            raise ValueError(f"{known} has shape {mask.shape}, but {packed} has {self.packed.shape}")
+        self.mask = mask if len(mask) else None
 
     def __len__(self) -> int:
         return len(self.packed)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         return np.unpackbits(self.packed[rows], axis=1, count=len(self.table)).astype(bool)
+
+    def known(self, rows: np.ndarray) -> np.ndarray | None:
+        """Which labels of some rows are known, bool (len(rows), T); None where every label of the dataset is."""
+        return None if self.mask is None else np.unpackbits(self.mask[rows], axis=1, count=len(self.table)).astype(bool)
 
     @property
     def names(self) -> list[str]:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from regdna.models import geometry
+from regdna.models import geometry, wide
 from regdna.models.cnn import SequenceNetwork
 
 EPSILON = 1e-3  # of Keras' batch normalisation
@@ -35,6 +35,11 @@ class SamePool(nn.Module):
         short = -x.shape[-1] % self.pool
         return functional.max_pool1d(functional.pad(x, (short // 2, short - short // 2), value=-torch.inf), self.pool)
 
+    def wide(self, x: torch.Tensor) -> torch.Tensor:
+        """The same of (n, C, 1, L)."""
+        short = -x.shape[-1] % self.pool
+        return functional.max_pool2d(functional.pad(x, (short // 2, short - short // 2), value=-torch.inf), (1, self.pool))
+
 
 class Dilated(nn.Module):
     """The input plus a dilated convolution and one of width 1 on it; at first the sum is the input, for the last scale is 0."""
@@ -47,6 +52,10 @@ class Dilated(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """float (n, C, L) from the same shape."""
         return x + self.layers(x)
+
+    def wide(self, x: torch.Tensor) -> torch.Tensor:
+        """The same of (n, C, 1, L)."""
+        return x + wide.forward(self.layers, x)
 
 
 def convolution(channels: int, filters: int, width: int = 1, dilation: int = 1, dropout: float = 0.0) -> list[nn.Module]:

@@ -4,7 +4,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from regdna.models import wide
 from regdna.models.outputs import Output
+from regdna.models.precision import full
 
 INTEGERS = {torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 WIDE = {torch.uint16, torch.uint32, torch.uint64}  # torch stores these, but computes little with them
@@ -60,13 +62,18 @@ class SequenceNetwork(nn.Module):
         if isinstance(codes, np.ndarray):
             codes = self.encode(codes)["codes"]
         codes = self._checked(codes.to(self.last.weight.device))
-        logits = self.layers(self.one_hot(codes))
+        logits = self._logits(self.one_hot(codes))
         probabilities = self._activate(logits)
         if self.average_strands:
             # 3 - code is the complement; of N (4) it is -1 or 255, N again.
-            other = self.layers(self.one_hot((3 - codes).flip(1)))
+            other = self._logits(self.one_hot((3 - codes).flip(1)))
             probabilities = (probabilities + self._activate(other)) / 2
         return Output(probabilities=probabilities, logits=logits)
+
+    def _logits(self, sequence: torch.Tensor) -> torch.Tensor:
+        units = wide.run(self.layers[:-1], sequence)
+        with full(units.device):
+            return self.last(units.to(self.last.weight.dtype))
 
     def _checked(self, codes: torch.Tensor) -> torch.Tensor:
         if codes.dtype not in INTEGERS | WIDE:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from regdna import models
-from regdna.models import door, heads, weights
+from regdna.models import door, weights
 from regdna.models.heads import EncoderClassifier
 from regdna.models.pooling import Several, pooling
 
@@ -49,27 +49,14 @@ def build(about: dict, sample: Callable[[], np.ndarray], start: Path | None = No
     return net
 
 
-def choose_pooling(
-    net: EncoderClassifier,
-    embeddings: np.ndarray,
-    validation: np.ndarray,
-    labels: np.ndarray,
-    validation_labels: np.ndarray,
-    exclusive: bool,
-    about: dict,
-) -> tuple[str, dict[str, float]]:
-    """Give a network that was built for the ``best`` pooling the one that it is read best with; its name, and the AP of each.
+def set_pooling(net: EncoderClassifier, name: str, layer: int | None = None) -> None:
+    """Have a network read one of its hidden states in one way.
 
     Args:
-        embeddings, validation: of training and validation windows, as ``embed`` gave them: all poolings side by side.
-        labels, validation_labels: bool, (n, targets) and (m, targets).
-        exclusive: the targets are classes.
+        name: a name in ``regdna.models.pooling.POOLINGS``.
+        layer: as of ``EncoderClassifier``.
     """
-    found = heads.choose_pooling(
-        net.pooling.parts(embeddings), net.pooling.parts(validation), labels, validation_labels, exclusive, about["parameters"]["l2"]
-    )
-    net.pooling = pooling(found[0], net.head.in_features)
-    return found
+    net.pooling, net.layer = pooling(name, net.head.in_features).to(net.head.weight.device), layer
 
 
 def adapt(net: EncoderClassifier, about: dict) -> None:
@@ -113,6 +100,7 @@ def load(folder: Path, about: dict, attention: str) -> EncoderClassifier:
     prefix = f"{encoder.base_model_prefix}."
     own = {f"encoder.{key.removeprefix(prefix)}" if key.startswith(prefix) else key: value for key, value in tensors.items()}
     tokeniser = module.tokeniser_of(folder, config)
-    net = EncoderClassifier(encoder, tokeniser, config.hidden_size, len(about["targets"]), about["parameters"]["pooling"])
+    given = about["parameters"]
+    net = EncoderClassifier(encoder, tokeniser, config.hidden_size, len(about["targets"]), given["pooling"], given.get("layer"))
     weights.fill(net, own, (), {}, str(folder / "model.safetensors"))
     return net

@@ -1,37 +1,48 @@
-"""What is put on an encoder: a pooling and one linear layer; and which pooling a frozen encoder is read best with."""
+"""What is put on an encoder: a pooling of one of its layers, and a linear layer."""
 
 import numpy as np
 import torch
 from torch import nn
 
-from regdna.models.classifier import log_odds
+from regdna.alphabet import N
 from regdna.models.outputs import Output
-from regdna.models.pooling import LEARNED, POOLINGS
 from regdna.models.pooling import pooling as make_pooling
 from regdna.tokenisers import Tokeniser
 
+PROBE = 16  # N, of which it is read how a tokeniser takes them: more than any of its words has bases
+
 
 class EncoderClassifier(nn.Module):
-    """An encoder, a pooling of its last hidden state, dropout, a linear layer.
+    """An encoder, a pooling of one of its hidden states, dropout, a linear layer.
+
+    Attributes:
+        layer: the hidden state that is pooled: None for the last, 0 for the embedding, k for what the k-th layer gives.
 
     Args:
-        encoder: called with ``input_ids`` and ``attention_mask``, (n, T); its answer has ``last_hidden_state``, float (n, T, width).
+        encoder: called with ``input_ids`` and ``attention_mask``, (n, T); its answer has ``last_hidden_state``, float (n, T, width), and
+            ``hidden_states`` where ``output_hidden_states`` asks for them.
         tokeniser: makes those from codes.
         width: of the hidden state.
         outputs: number of targets.
         pooling: a name in ``regdna.models.pooling.POOLINGS``.
+        layer: as the attribute.
     """
 
-    def __init__(self, encoder: nn.Module, tokeniser: Tokeniser, width: int, outputs: int, pooling: str = "mean"):
+    def __init__(self, encoder: nn.Module, tokeniser: Tokeniser, width: int, outputs: int, pooling: str = "mean", layer: int | None = None):
         super().__init__()
-        self.encoder, self.tokeniser = encoder, tokeniser
+        self.encoder, self.tokeniser, self.layer = encoder, tokeniser, layer
         self.pooling = make_pooling(pooling, width)
         self.dropout = nn.Dropout(0.1)
         self.head = nn.Linear(width, outputs)
 
     def encode(self, codes: np.ndarray) -> dict[str, torch.Tensor]:
-        """What ``forward`` takes, from codes, uint8 (n, L): ids, mask, and the bases of each token where the pooling needs them."""
-        ids, mask = self.tokeniser.encode(codes)
+        """What ``forward`` takes, from codes, uint8 (n, L): ids, mask, and the bases of each token where the pooling needs them.
+
+        Padded to the longest row that is left when N at the ends are cut off.
+        """
+        # ASSUME: N at the two ends of a window are no sequence (short sequences filled up, windows shifted or beyond a chromosome's end):
+        # transformers do not see them. Of a window that is N throughout they see one.
+        ids, mask = without_ends(self.tokeniser, codes, *self.tokeniser.encode(codes))
         batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
         return {**batch, "bases": self._bases(batch["input_ids"])} if self.pooling.needs_bases else batch
 
@@ -40,7 +51,7 @@ class EncoderClassifier(nn.Module):
         return self._pooled(self._hidden(input_ids, attention_mask), input_ids, attention_mask, bases)
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, bases: torch.Tensor | None = None) -> Output:
-        """``logits``, float (n, outputs), and ``last_hidden_state``, float (n, T, width).
+        """``logits``, float (n, outputs), and as ``last_hidden_state`` that of the chosen layer, float (n, T, width).
 
         Args:
             input_ids: int64 (n, T).
@@ -51,8 +62,19 @@ class EncoderClassifier(nn.Module):
         pooled = self._pooled(hidden, input_ids, attention_mask, bases).to(self.head.weight.dtype)
         return Output(logits=self.head(self.dropout(pooled)), last_hidden_state=hidden)
 
+    def embed_layers(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, bases: torch.Tensor | None = None) -> torch.Tensor:
+        """Every hidden state pooled, the embedding first: float (n, layers + 1, poolings, width). Arguments as of ``forward``.
+
+        The pooling is the network's own, or every untrained one where it has ``pooling.Several``.
+        """
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True).hidden_states
+        pooled = [self._pooled(one, input_ids, attention_mask, bases) for one in states]
+        return torch.stack([one.reshape(len(one), -1, one.shape[-1]) for one in pooled], 1)
+
     def _hidden(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if self.layer is None:
+            return self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return self.encoder(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True).hidden_states[self.layer]
 
     def _pooled(
         self, hidden: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, bases: torch.Tensor | None
@@ -66,46 +88,43 @@ class EncoderClassifier(nn.Module):
         return torch.from_numpy(np.asarray(ends[..., 1] - ends[..., 0], np.float32)).to(input_ids.device)
 
 
-def choose_pooling(
-    embeddings: dict[str, np.ndarray],
-    validation: dict[str, np.ndarray],
-    labels: np.ndarray,
-    validation_labels: np.ndarray,
-    exclusive: bool,
-    l2: float,
-) -> tuple[str, dict[str, float]]:
-    """The pooling whose probe ranks the validation windows best, and every candidate's mean validation average precision.
+def without_ends(tokeniser: Tokeniser, codes: np.ndarray, ids: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ids and mask as of sequences without the N at their two ends, padded to the longest row that is left.
 
-    A logistic regression is fitted on each candidate's training embeddings. Ties go to the first of ``POOLINGS``.
+    Tokens that mark the ends stay, and so does one of an N where nothing else would be left. Tokens of which an N is a part of a longer
+    word stay too; no vocabulary that was published has any.
 
     Args:
-        embeddings: of the training windows by pooling, each float (n, width).
-        validation: of the validation windows under the same names, each float (m, width).
-        labels: of the training windows, bool (n, T).
-        validation_labels: bool (m, T); the mean is over targets that have both classes here.
-        exclusive, l2: as of ``linear.fit_logistic``.
-
-    Raises:
-        ValueError: no candidate, an unknown or untrained one, names that differ, or no target with both classes.
+        tokeniser: one that takes each N in a row of them as a token, always the same.
+        codes: uint8 (n, L).
+        ids, mask: what the tokeniser made of them, int64 and bool (n, T).
     """
-    # sklearn's, not regdna.metrics': a change of how results are judged must not change how models are made.
-    from sklearn.metrics import average_precision_score
+    if not codes.size or not ((codes[:, 0] == N) | (codes[:, -1] == N)).any():
+        return ids, mask
+    prefix, suffix, unknown = _ends(tokeniser)
+    known = codes < N
+    lead = np.where(known.any(1), known.argmax(1), codes.shape[1])
+    trail = np.where(known.any(1), known[:, ::-1].argmax(1), codes.shape[1])
+    count = mask.sum(1)
+    inner = count - prefix - suffix
+    lead = np.clip(lead, 0, np.maximum(inner - 1, 0))
+    trail = np.clip(trail, 0, np.maximum(inner - 1 - lead, 0))
+    at = np.arange(ids.shape[1])
+    cut = ((at >= prefix) & (at < (prefix + lead)[:, None])) | (
+        (at >= (count - suffix - trail)[:, None]) & (at < (count - suffix)[:, None])
+    )
+    odd = (cut & (ids != unknown)).any(1)
+    cut[odd] = False
+    kept = mask & ~cut
+    out = np.full((len(ids), int(kept.sum(1).max())), tokeniser.pad, np.int64)
+    left = np.arange(out.shape[1]) < kept.sum(1)[:, None]
+    out[left] = ids[kept]
+    return out, left
 
-    from regdna.models.linear import fit_logistic
 
-    # ASSUME: a frozen network is read with the pooling whose probe has the highest mean average precision on validation windows.
-    names = [name for name in POOLINGS if name in embeddings and name not in LEARNED]
-    if not names or set(names) != set(embeddings) or set(names) != set(validation):
-        raise ValueError(
-            f"poolings {sorted(embeddings)} and {sorted(validation)} for validation; "
-            f"give the same of {', '.join(name for name in POOLINGS if name not in LEARNED)} in both"
-        )
-    both = [target for target, share in enumerate(validation_labels.mean(0)) if 0 < share < 1]
-    if not both:
-        raise ValueError("no target has both classes among the validation windows, so no pooling can be chosen")
-    scores = {}
-    for name in names:
-        weight, bias = fit_logistic(embeddings[name].astype(np.float64), labels, exclusive, l2)
-        odds = log_odds(validation[name] @ weight.T + bias, exclusive)
-        scores[name] = float(np.mean([average_precision_score(validation_labels[:, target], odds[:, target]) for target in both]))
-    return max(names, key=scores.__getitem__), scores
+def _ends(tokeniser: Tokeniser) -> tuple[int, int, int]:
+    """How many tokens stand before and behind every sequence, and the id of an N."""
+    row = tokeniser.encode(np.full((1, PROBE), N, np.uint8))[0][0]
+    unknown = int(row[len(row) // 2])
+    inner = np.flatnonzero(row == unknown)
+    return int(inner[0]), int(len(row) - 1 - inner[-1]), unknown

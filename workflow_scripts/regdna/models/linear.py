@@ -12,7 +12,9 @@ from regdna import models
 from regdna.arrays import read_tensors
 
 
-def fit_logistic(features: np.ndarray, labels: np.ndarray, exclusive: bool, l2: float) -> tuple[np.ndarray, np.ndarray]:
+def fit_logistic(
+    features: np.ndarray, labels: np.ndarray, exclusive: bool, l2: float, known: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Fit by L-BFGS and give the linear map from raw features to logits.
 
     Args:
@@ -20,6 +22,7 @@ def fit_logistic(features: np.ndarray, labels: np.ndarray, exclusive: bool, l2: 
         labels: bool (n, T).
         exclusive: one softmax over the targets, else one sigmoid each.
         l2: strength of the penalty, as 1/C of scikit-learn on standardised features.
+        known: labels that count, bool (n, T), where targets do not exclude each other; None for all.
 
     Returns:
         weight, float64 (T, F), and bias, float64 (T,), with the scaler folded in. A target with one class in training
@@ -40,12 +43,13 @@ def fit_logistic(features: np.ndarray, labels: np.ndarray, exclusive: bool, l2: 
         bias[np.setdiff1d(np.arange(len(bias)), present)] = -np.log(2 * len(labels))
     else:
         for target in range(labels.shape[1]):
-            positives = labels[:, target].sum()
-            if 0 < positives < len(labels):
-                model = LogisticRegression(C=1 / l2, max_iter=300).fit(scaled, labels[:, target])
+            rows = slice(None) if known is None else known[:, target]
+            truth = labels[rows, target]
+            if 0 < truth.sum() < len(truth):
+                model = LogisticRegression(C=1 / l2, max_iter=300).fit(scaled[rows], truth)
                 weight[target], bias[target] = model.coef_[0], model.intercept_[0]
             else:
-                bias[target] = np.log((positives + 0.5) / (len(labels) - positives + 0.5))
+                bias[target] = np.log((truth.sum() + 0.5) / (len(truth) - truth.sum() + 0.5))
     weight = weight / scale
     return weight, bias - weight @ mean
 

@@ -9,35 +9,55 @@ import torch
 from torch import nn
 
 from regdna import models
+from regdna.models.precision import autocast, device, ran_out
 from regdna.step import InputError
 
+READ = 32  # batches that are encoded at once
 NEEDED = ("architecture", "parameters", "targets", "labels", "length")  # of about.json, to build what was trained
 
 
-def device() -> torch.device:
-    """CUDA if there is a GPU, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 @torch.inference_mode()
-def run(network: nn.Module, codes: np.ndarray, batch_size: int, what: str = "logits") -> np.ndarray:
+def run(network: nn.Module, codes: np.ndarray, batch_size: int, what: str = "logits", precision: str = "float32") -> np.ndarray:
     """Apply a network to codes in batches; float32 (n, ...) in order. Training mode is put back.
+
+    Sequences of many lengths in tokens are put side by side by length, ``READ`` batches at a time, so that little is computed on
+    padding. A batch that memory does not take is halved.
 
     Args:
         network: on the device where it shall run.
         codes: uint8 (n, L).
         batch_size: sequences at a time.
-        what: ``logits``, or ``embed`` for pooled hidden states.
+        what: ``logits``, or the name of a method that takes what ``encode`` gives, such as ``embed``.
+        precision: ``bf16``, ``float32`` or ``auto``.
     """
     was_training, where = network.training, next(network.parameters()).device
     network.eval()
-    parts = []
-    for at in range(0, len(codes), batch_size):
-        batch = {name: value.to(where) for name, value in network.encode(codes[at : at + batch_size]).items()}
-        answer = network(**batch).logits if what == "logits" else network.embed(**batch)
-        parts.append(answer.float().cpu().numpy())
+    out: np.ndarray | None = None
+    for at in range(0, len(codes), READ * batch_size):
+        inputs = network.encode(codes[at : at + READ * batch_size])
+        count = len(next(iter(inputs.values())))
+        lengths = inputs["attention_mask"].sum(1) if "attention_mask" in inputs else torch.ones(count)
+        order = torch.argsort(lengths, stable=True)
+        waiting = list(order.split(batch_size))
+        while waiting:
+            some = waiting.pop(0)
+            batch = {name: value[some] for name, value in inputs.items()}
+            if "attention_mask" in inputs:
+                batch = {name: value[:, : int(lengths[some[-1]])] for name, value in batch.items()}
+            try:
+                with autocast(where, precision):
+                    batch = {name: value.to(where) for name, value in batch.items()}
+                    answer = network(**batch).logits if what == "logits" else getattr(network, what)(**batch)
+            except RuntimeError as error:
+                if not ran_out(error) or len(some) == 1:
+                    raise
+                waiting[:0] = some.tensor_split(2)
+                continue
+            if out is None:
+                out = np.empty((len(codes), *answer.shape[1:]), np.float32)
+            out[at + some.numpy()] = answer.float().cpu().numpy()
     network.train(was_training)
-    return np.concatenate(parts)
+    return out if out is not None else np.empty((0, 0), np.float32)
 
 
 def load(folder: Path, attention: str = "sdpa") -> nn.Module:
@@ -65,9 +85,9 @@ def load(folder: Path, attention: str = "sdpa") -> nn.Module:
 
 def opened(folder: Path, about: dict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function from codes, uint8 (n, L), and positions (not used) to logits, float64 (n, T)."""
-    network = load(folder).to(device())
+    network, precision = load(folder).to(device()), about.get("training", {}).get("precision", "auto")
 
     def logits(codes: np.ndarray, position: np.ndarray) -> np.ndarray:
-        return run(network, codes, about["batch_size"]).astype(np.float64)
+        return run(network, codes, about["batch_size"], precision=precision).astype(np.float64)
 
     return logits

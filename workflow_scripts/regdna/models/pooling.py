@@ -1,6 +1,5 @@
 """From the last hidden state of every token to one vector a sequence."""
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -107,7 +106,7 @@ def pooling(name: str, width: int) -> Pooling:
 
 
 class Several(Pooling):
-    """Every pooling that needs no training, side by side, so that one pass over the data serves to choose among them.
+    """Every pooling that needs no training, so that one pass over the data serves to choose among them.
 
     Args:
         width: of the hidden state.
@@ -117,13 +116,13 @@ class Several(Pooling):
 
     def __init__(self, width: int):
         super().__init__()
-        self.width = width
-        self.names = [name for name in POOLINGS if name not in LEARNED]
+        self.each = nn.ModuleDict({name: pooling(name, width) for name in POOLINGS if name not in LEARNED})
 
     def forward(self, hidden: torch.Tensor, attention_mask: torch.Tensor, bases: torch.Tensor | None = None) -> torch.Tensor:
-        """float (n, poolings * width)."""
-        return torch.cat([pooling(name, self.width)(hidden, attention_mask, bases) for name in self.names], 1)
+        """float (n, poolings, width), in the order of ``names``."""
+        return torch.stack([one(hidden, attention_mask, bases) for one in self.each.values()], 1)
 
-    def parts(self, embeddings: np.ndarray) -> dict[str, np.ndarray]:
-        """Each pooling's columns of what ``forward`` gave, float (n, width), by name."""
-        return {name: embeddings[:, at * self.width : (at + 1) * self.width] for at, name in enumerate(self.names)}
+    @property
+    def names(self) -> list[str]:
+        """The poolings, in the order of ``POOLINGS``."""
+        return list(self.each)

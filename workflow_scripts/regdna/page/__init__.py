@@ -55,7 +55,7 @@ def render(results: Results) -> str:
 def check(results: Results) -> None:
     """Raise InputError if a model of the study has no scores or no cost on one of its datasets."""
     for one in results.study["datasets"]:
-        for what, frame in (("metrics", results.scores), ("ledger rows", results.ledger)):
+        for what, frame in (("metrics", results.scores), ("ledger rows", results.runs)):
             missing = [model for model in results.models(one) if model not in set(frame[frame["dataset"] == one]["model"])]
             if missing:
                 command = f"snakemake {results.root}/report.html"
@@ -154,7 +154,7 @@ def model(results: Results, name: str) -> dict:
     entry = results.study["models"][name]
     known = ARCHITECTURES[entry["architecture"]]
     trained = known.family != "row zero" and entry["regime"] != "probe"
-    costs = results.ledger[results.ledger["model"] == name]
+    costs = results.runs[results.runs["model"] == name]
     return {"id": name, **entry, "family": answer.KINDS[known.family], "summary": known.summary, "citation": known.citation,
             "weights": results.weights(name), "licence": results.licence(name), "settings": entry["training"] if trained else {},
             "parameters": used(entry["parameters"], entry["regime"], known.family),

@@ -16,11 +16,12 @@ LEADS = {"transformer": "the best transformer", "cnn": "the CNN to beat", "row z
 
 
 def champions(results: Results, dataset: str) -> dict[str, str]:
-    """Family to its best model by validation mean AUROC; the test part has no say."""
+    """Family to its best model by validation mean AUROC; the test part has no say, and a control is no contender."""
     value = results.mean(dataset, part="validation")["value"]
+    contenders = [model for model in results.models(dataset) if not results.study["models"][model].get("control")]
     chosen = {}
     for family in KINDS:
-        mine = [model for model in results.models(dataset) if results.family(model) == family and np.isfinite(value[model])]
+        mine = [model for model in contenders if results.family(model) == family and np.isfinite(value[model])]
         if mine:
             chosen[family] = max(mine, key=lambda model: value[model])
     return chosen

@@ -112,9 +112,19 @@ class Results:
         """What is stated of a source that the study reads."""
         return self.study["sources"][name]
 
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The training runs of the ledger; its other rows are trials of tuning."""
+        return self.ledger[self.ledger["kind"] == "run"]
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """The trials of tuning of the ledger."""
+        return self.ledger[self.ledger["kind"] == "trial"]
+
     def seconds(self, dataset: str, model: str) -> float:
         """Wall seconds that training took, mean over seeds."""
-        return float(pick(self.ledger, dataset=dataset, model=model)["wall_seconds"].mean())
+        return float(pick(self.runs, dataset=dataset, model=model)["wall_seconds"].mean())
 
     def targets(self, dataset: str, most: int) -> tuple[pd.DataFrame, str]:
         """The targets with most positives in their own order (target, name, prevalence), and what to say if some are left out."""

@@ -5,7 +5,7 @@ import pandas as pd
 
 from regdna.page.answer import KINDS
 from regdna.page.results import MEAN, Results, Variants, pick
-from regdna.page.text import DASH, between, cell, estimate, number, remake, table, words
+from regdna.page.text import DASH, between, cell, estimate, number, remake, seconds, table, words
 from regdna.study import references
 
 SHOWN_TARGETS, SHOWN_VARIANTS = 24, 10
@@ -21,7 +21,7 @@ def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
     for model in mean.sort_values("value", ascending=False, kind="stable").index:
         one, ap, entry = mean.loc[model], precision.loc[model], results.study["models"][model]
         each = seeds[seeds["model"] == model]["value"]
-        cost = pick(results.ledger, dataset=dataset, model=model)
+        cost = pick(results.runs, dataset=dataset, model=model)
         spread = f"sd {number(each.std(ddof=1), 4)}" if len(each) > 1 else "one seed"
         rows.append([
             words(model, "best of its family" if model in chosen.values() else ""),
@@ -89,9 +89,9 @@ def differences(results: Results, dataset: str) -> dict:
 
 
 def costs(results: Results) -> dict:
-    """One row a run of the ledger."""
+    """One row a run of the ledger; what tuning took besides is a sum."""
     rows = []
-    for run in results.ledger.itertuples():
+    for run in results.runs.itertuples():
         rows.append([
             words(run.dataset), words(results.label(run.model)), cell(float(run.seed), digits=0), words(run.device),
             cell(run.wall_seconds, digits=1), cell(run.cpu_seconds, digits=1), cell(run.gpu_seconds, digits=1),
@@ -102,7 +102,9 @@ def costs(results: Results) -> dict:
         ])  # fmt: skip
     columns = ["dataset", "model", "seed", "device", "wall, s", "CPU, s", "GPU, s", "peak host memory, MB", "parameters",
                "sequences seen", "epochs", "FLOPs, estimate", "attempts"]  # fmt: skip
-    return table("Every training run", columns, rows, f"snakemake {results.root}/ledger.tsv")
+    wall, gpu = (float(results.trials[name].sum()) for name in ("wall_seconds", "gpu_seconds"))
+    tuning = f"; besides, {len(results.trials)} trials of tuning took {seconds(wall)}, and {seconds(gpu)} of GPUs"
+    return table(f"Every training run{tuning if len(results.trials) else ''}", columns, rows, f"snakemake {results.root}/ledger.tsv")
 
 
 def variant_counts(results: Results, some: list[Variants]) -> dict:

@@ -26,6 +26,7 @@ PARTS = {
     "unused": "unused",
 }
 TRUTH = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+UNKNOWN = ("", "na", "nan")  # an empty cell, and as R and pandas write one: not measured
 CLASS = "the class of the file"  # the one label of files that are a class each
 MOST_CLASSES = 1000
 SHOWN = 5
@@ -250,29 +251,39 @@ def _place(records: pd.DataFrame, row: int) -> str:
     return f"{records['file'].iloc[row]}: row {records['row'].iloc[row]}"
 
 
-def matrix(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tuple[np.ndarray, list[str]]:
-    """Labels as bool (n, T) and the names of the T targets.
+def matrix(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Labels as bool (n, T), which of them are known (the same; None where all are), and the names of the T targets.
 
     Args:
-        exclusive: one column, whose values are the classes; else one column a target, 0 or 1 (or the class of each file,
-            where a file of none is negative of all).
+        exclusive: one column, whose values are the classes; else one column a target, 0, 1 or not known (or the class of
+            each file, where a file of none is negative of all).
 
     Raises:
-        InputError: a value that is no label, with its row.
+        InputError: a value that is no label, or a row of which no label is known; with its row.
     """
     if exclusive or list(labels) == [CLASS]:
-        return _classes(records, labels, exclusive)
-    out = np.zeros(labels.shape, bool)
+        truth, names = _classes(records, labels, exclusive)
+        return truth, None, names
+    out, known = np.zeros(labels.shape, bool), np.ones(labels.shape, bool)
     for at, name in enumerate(labels):
         code, values = pd.factorize(labels[name])
-        truth = [TRUTH.get(value.lower()) for value in values]
+        given = np.array([value.lower() not in UNKNOWN for value in values], bool)
+        truth = [TRUTH.get(value.lower()) if one else False for value, one in zip(values, given, strict=True)]
         if None in truth:
             row = int(np.argmax(code == truth.index(None)))
             raise InputError(
-                f"{_place(records, row)}: {name} is {labels[name].iloc[row]!r}; 0 or 1 is needed (for classes say labels: exclusive)"
+                f"{_place(records, row)}: {name} is {labels[name].iloc[row]!r}; 0 or 1 is needed, or nothing where it is not known"
+                " (for classes say labels: exclusive)"
             )
-        out[:, at] = np.array(truth, bool)[code]
-    return out, list(labels)
+        out[:, at], known[:, at] = np.array(truth, bool)[code], given[code]
+    if known.all():
+        return out, None, list(labels)
+    blank = np.flatnonzero(~known.any(1))
+    if len(blank):
+        raise InputError(f"{_place(records, blank[0])}: nothing is given for {', '.join(labels)}; label it or remove it")
+    row, at = np.argwhere(~known)[0]
+    log.info("%d of %d labels are not known, first %s of %s", (~known).sum(), known.size, labels.columns[at], _place(records, row))
+    return out, known, list(labels)
 
 
 def _classes(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tuple[np.ndarray, list[str]]:
@@ -283,7 +294,8 @@ def _classes(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tu
     if not isinstance(column.dtype, pd.CategoricalDtype):
         # Programs write whole numbers with a point where another row had none.
         column = column.str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
-        column = pd.Series(pd.Categorical(column.where(column != ""), sorted(set(column) - {""}, key=_numbers_first)))
+        column = column.where(~column.str.lower().isin(UNKNOWN) | (column.name == CLASS) & (column != ""))
+        column = pd.Series(pd.Categorical(column, sorted(set(column.dropna()), key=_numbers_first)))
     names, code = list(column.cat.categories), column.cat.codes.to_numpy()
     if len(names) > MOST_CLASSES:
         raise InputError(f"{file}: {labels.columns[0]} has {len(names):,} values, too many to be classes; name another column")
@@ -297,11 +309,11 @@ def _numbers_first(name: str) -> tuple[bool, int, str]:
     return (False, int(name), name) if re.fullmatch(r"-?\d+", name) else (True, 0, name)
 
 
-def warn_of_contradictions(records: pd.DataFrame, codes: np.ndarray, truth: np.ndarray) -> int:
-    """Say in the log which rows hold the sequence of an earlier row with other labels; gives how many rows do."""
+def warn_of_contradictions(records: pd.DataFrame, codes: np.ndarray, truth: np.ndarray, known: np.ndarray | None = None) -> int:
+    """Say in the log which rows hold the sequence of an earlier row with other labels, both known; gives how many rows do."""
     keys = np.fromiter((hash(row.tobytes()) for row in codes), np.int64, len(codes))
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    seen = first[group]
+    seen = first[group] if known is None else _first_to_differ(group, truth, known)
     pairs = [(seen[row], row) for row in np.flatnonzero((truth[seen] != truth).any(1)) if (codes[seen[row]] == codes[row]).all()]
     if pairs:
         shown = "; ".join(f"{_place(records, a)} and {_place(records, b)}" for a, b in pairs[:SHOWN])
@@ -309,11 +321,29 @@ def warn_of_contradictions(records: pd.DataFrame, codes: np.ndarray, truth: np.n
     return len(pairs)
 
 
-def add_shuffled(records: pd.DataFrame, codes: np.ndarray, truth: np.ndarray, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Every row again, in the same place and part, its sequence shuffled with all dinucleotides kept: a negative of all targets."""
+def _first_to_differ(group: np.ndarray, truth: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """For each row the first of its group that is known to be labelled otherwise, in any column; itself where none is."""
+    out = np.arange(len(group))
+    for labels, given in zip(truth.T, known.T, strict=True):
+        rows = np.flatnonzero(given)
+        _, first, which = np.unique(group[rows], return_index=True, return_inverse=True)
+        others = rows[first[which]]
+        differ = labels[others] != labels[rows]
+        out[rows[differ]] = np.minimum(out[rows[differ]], others[differ])
+    return out
+
+
+def add_shuffled(
+    records: pd.DataFrame, codes: np.ndarray, truth: np.ndarray, known: np.ndarray | None, seed: int
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Every row again, in the same place and part, its sequence shuffled with all dinucleotides kept: a negative of all targets.
+
+    Of a target that is not known of the row nothing is said of its shuffle either: each target keeps one shuffle a row.
+    """
     shuffled = dinucleotide_shuffle(codes, seed)
     return (
         pd.concat([records, records], ignore_index=True),
         np.concatenate([codes, shuffled]),
         np.concatenate([truth, np.zeros_like(truth)]),
+        None if known is None else np.concatenate([known, known]),
     )

@@ -1,0 +1,100 @@
+"""A dataset as training sees it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from regdna import controls
+from regdna.targets import Targets
+from regdna.windows import Sequences
+
+
+@dataclass
+class Data:
+    """A dataset as training sees it.
+
+    Attributes:
+        sequences, targets: of every window, in the same order.
+        windows: chrom, start, end, split.
+        exclusive: the targets are classes of which each window has one.
+    """
+
+    sequences: Sequences
+    targets: Targets
+    windows: pd.DataFrame
+    exclusive: bool
+
+    def rows(self, part: str) -> np.ndarray:
+        """Row numbers of the windows of a part, ascending."""
+        return np.flatnonzero(self.windows["split"].to_numpy() == part)
+
+    def position(self, rows: np.ndarray) -> np.ndarray:
+        """Centre of windows on their chromosome in bp, float (n,)."""
+        return ((self.windows["start"] + self.windows["end"]) / 2).to_numpy()[rows]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Where a dataset lies and how a model is shown it, so that every process of a job can open it for itself.
+
+    Attributes:
+        windows, splits, targets, table: ``windows.parquet``, ``splits.json``, ``targets.npy`` and ``targets.tsv``.
+        labels: ``exclusive`` or ``multilabel``.
+        context: bases that the model sees of each window; 0 for all.
+        known: mask of the labels that are known.
+        sequences, genome: what sequence is read from, as of ``Sequences``.
+        control: a name in ``regdna.controls.CONTROLS``, or nothing.
+        centre: bases in the middle of a window that ``flank-only`` and ``centre-only`` tell from the rest; 0: a third.
+        share: of the training windows that are in the training part; 1 for all.
+        seed: of what a control draws.
+    """
+
+    windows: Path
+    splits: Path
+    targets: Path
+    table: Path
+    labels: str
+    context: int = 0
+    known: Path | None = None
+    sequences: Path | None = None
+    genome: list[Path] | None = None
+    control: str = ""
+    centre: int = 0
+    share: float = 1.0
+    seed: int = 0
+
+    def open(self) -> Data:
+        """The data.
+
+        Raises:
+            InputError: files that do not fit each other.
+        """
+        frame = pd.read_parquet(self.windows, columns=["chrom", "start", "end", "split"])
+        seen = Sequences(frame, self.sequences, self.genome, self.context or None)
+        targets = Targets(self.targets, self.table, self.known)
+        parts = frame["split"].to_numpy(dtype=object)
+        if self.control == "shuffled-labels":
+            targets = controls.relabelled(targets, controls.order(parts, self.control, self.seed))
+        frame["split"] = thinned(parts, self.share)
+        return Data(controls.shown(seen, self.control, self.centre, self.seed), targets, frame, self.labels == "exclusive")
+
+    def certificate(self) -> dict:
+        """Content of ``splits.json``."""
+        return json.loads(self.splits.read_text())
+
+
+def thinned(parts: np.ndarray, share: float) -> np.ndarray:
+    """Parts of which only a share of the training windows, at least one, is left; the rest have no part.
+
+    The draw depends on the number of training windows alone, so that every model is tuned on the same ones.
+    """
+    if share == 1:
+        return parts
+    rows = np.flatnonzero(parts == "train")
+    kept = np.random.default_rng(0).permutation(rows)[: max(1, round(share * len(rows)))]
+    out = parts.copy()
+    out[np.setdiff1d(rows, kept)] = ""
+    return out
