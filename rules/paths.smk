@@ -84,12 +84,6 @@ def drawn(wildcards):
     return draw(entry["tuning"]["space"], entry, int(wildcards.trial))
 
 
-def trials(wildcards):
-    """Every trial of a model on a dataset."""
-    folder = f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/trials"
-    return [f"{folder}/{trial}/trial.json" for trial in range(model(wildcards)["tuning"].get("trials", 0))]
-
-
 def settings(wildcards):
     """The settings chosen for a model that is tuned, or whose base is; nothing for others.
 
@@ -127,13 +121,19 @@ def embedded(wildcards):
     wanted, study = frozen(wildcards), STUDIES[wildcards.study]
     if not wanted:
         return {}
-    folder = f"results/{wildcards.study}/{wildcards.dataset}"
-    for first in models_of(wildcards.study, wildcards.dataset):
-        if frozen(SimpleNamespace(study=wildcards.study, dataset=wildcards.dataset, model=first)) == wanted:
-            break
     # A network that is published and frozen has no seed; a trial has the first.
-    seed = study["seeds"][0] if wanted["initialisation"] == "published" else wildcards.get("seed", study["seeds"][0])
-    return {"embeddings": f"{folder}/{first}/seed{seed}/embeddings"}
+    seed = study["seeds"][0] if wanted["initialisation"] == "published" else int(wildcards.get("seed", study["seeds"][0]))
+    for first in models_of(wildcards.study, wildcards.dataset):
+        other = SimpleNamespace(study=wildcards.study, dataset=wildcards.dataset, model=first)
+        if seed in model(other)["seeds"] and frozen(other) == wanted:
+            break
+    return {"embeddings": f"results/{wildcards.study}/{wildcards.dataset}/{first}/seed{seed}/embeddings"}
+
+
+def place(wildcards):
+    """Where a locus lies; its title and reason change nothing."""
+    row = LOCI.loc[wildcards.locus]
+    return {name: row[name] if name in ("assembly", "chrom") else int(row[name]) for name in ("assembly", "chrom", "start", "end")}
 
 
 def signal_files(wildcards):

@@ -29,6 +29,12 @@ def runs_of_model(wildcards):
     return [f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/seed{seed}" for seed in seeds]
 
 
+def trials(wildcards):
+    """Every trial of a model on a dataset."""
+    folder = f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/trials"
+    return [f"{folder}/{trial}/trial.json" for trial in range(model(wildcards)["tuning"].get("trials", 0))]
+
+
 def trials_of(study):
     """Trials of every model that is tuned, on every dataset."""
     tuned = {path: STUDIES[study]["models"][Path(path).parts[3]]["tuning"] for path in results_of(study)}

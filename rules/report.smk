@@ -9,6 +9,9 @@ rule render_report:
         metrics=lambda wildcards: [f"{path}/metrics.parquet" for path in results_of(wildcards.study)],
         curves=lambda wildcards: [f"{path}/curves.parquet" for path in results_of(wildcards.study)],
         splits=lambda wildcards: [f"results/{wildcards.study}/{name}/splits.json" for name in STUDIES[wildcards.study]["datasets"]],
+        compute=lambda wildcards: [f"{run}/compute.json" for run in runs_of(wildcards.study)],
+        checkpoints=lambda wildcards: [f"{run}/checkpoint" for run in runs_of(wildcards.study)],
+        trials=lambda wildcards: [f"{path}/trials.tsv" for path in results_of(wildcards.study, lambda entry: entry["tuning"])],
         effects=lambda wildcards: effects_of(wildcards.study),
         loci="resources/loci.tsv",
     output:

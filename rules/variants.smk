@@ -1,12 +1,6 @@
 """Effects: mutagenesis of loci and scores of variants. Makes results/{study}/{dataset}/{model}/{mutagenesis,variants}/..."""
 
 
-def place(wildcards):
-    """Where a locus lies; its title and reason change nothing."""
-    row = LOCI.loc[wildcards.locus]
-    return {name: row[name] if name in ("assembly", "chrom") else int(row[name]) for name in ("assembly", "chrom", "start", "end")}
-
-
 rule mutagenise_locus:
     """The effect of every substitution at a locus, averaged over strands and seeds."""
     input:

@@ -7,15 +7,24 @@ import numpy as np
 import pandas as pd
 
 MEAN = -1
-MODELS = {"kmer-logistic": "kmer-logistic", "basset": "basset", "wide-basset": "basset", "nt-random": "nucleotide-transformer"}
-VALUES = {"kmer-logistic": 0.81234, "basset": 0.87654, "wide-basset": 0.88123, "nt-random": 0.83456}
-VALIDATED = {"kmer-logistic": 0.80, "basset": 0.90, "wide-basset": 0.85, "nt-random": 0.82}  # wide-basset is best on test alone
+MODELS = {"kmer-logistic": "kmer-logistic", "basset": "basset", "wide-basset": "basset", "nt-random": "nucleotide-transformer",
+          "nt-probe": "nucleotide-transformer"}  # fmt: skip
+CONTROLS = {"basset-shuffled-labels": "basset", "basset-flank-only": "basset"}  # the second beats all that are no controls
+VALUES = {"kmer-logistic": 0.81234, "basset": 0.87654, "wide-basset": 0.88123, "nt-random": 0.83456, "nt-probe": 0.80987,
+          "basset-shuffled-labels": 0.50123, "basset-flank-only": 0.91357}  # fmt: skip
+# wide-basset is best on test alone
+VALIDATED = {"kmer-logistic": 0.80, "basset": 0.90, "wide-basset": 0.85, "nt-random": 0.82, "nt-probe": 0.81, "basset-shuffled-labels": 0.5,
+             "basset-flank-only": 0.99}  # fmt: skip
+TUNED = {"kmer-logistic": 1, "basset": 2}  # and the trial that was chosen
+COLLAPSED = ("nt-random", 2)  # a model and seed, on ``large``
 TARGETS = {"large": ["K562 <open>", "HepG2 & open"], "small": ["promoter"]}
 
 
 def study() -> dict:
-    """Two datasets, one of them too small to judge, and four models."""
-    training = {"epochs": 2, "batch_size": 8, "learning_rate": 0.001, "reverse_complement": True}
+    """Two datasets, one of them too small to judge, five models and two controls."""
+    training = {"epochs": 2, "batch_size": 8, "learning_rate": 0.001, "weight_decay": 0.01, "warmup": 0.1, "schedule": "cosine",
+                "layer_decay": 1.0, "precision": "auto", "micro_batch": 0, "balance": False, "clip": 1.0, "patience": 3, "retries": 1,
+                "reverse_complement": True, "shift": 0}  # fmt: skip
     dataset = {"note": "Read <this> first.", "assembly": "hg19", "labels": "multilabel", "block": 1000, "variants": {}, "loci": []}
     return {
         "title": "Made up", "question": "Does <anything> win?", "seeds": [1, 2],
@@ -30,21 +39,35 @@ def study() -> dict:
         },
         "sources": {"own": {"title": "Own <sequences>", "assembly": "hg19", "licence": "", "citation": "", "origin": "",
                             "files": {"b.csv": {"path": "my/b.csv"}}}},
-        "models": {
-            model: {"architecture": architecture, "parameters": {"hidden": 4}, "regime": "full", "initialisation": "random", "context": 0,
-                    "datasets": ["large", "small"], "training": training, "mutagenesis": True, "seeds": [1, 2]}
-            for model, architecture in MODELS.items()
-        },
-        "training": training, "evaluation": {"replicates": 100, "margin": 0.01},
+        "models": models(training),
+        "training": training, "tuning": {"trials": 3, "share": 0.3}, "evaluation": {"replicates": 100, "margin": 0.01},
     }  # fmt: skip
+
+
+def models(training: dict) -> dict:
+    """The models, controls behind their base, as the workflow completes them."""
+    space = {"name": "any", "training": {"learning_rate": {"low": 1e-4, "high": 0.01, "scale": "log"}}, "parameters": {"k": [4, 5]}}
+    found = {}
+    for model, architecture in MODELS.items():
+        found[model] = {
+            "architecture": architecture, "parameters": {"hidden": 4}, "regime": "probe" if model == "nt-probe" else "full",
+            "initialisation": "random", "context": 0, "datasets": ["large", "small"], "training": training, "mutagenesis": True,
+            "seeds": [1, 2], "control": "", "tuning": {"trials": 3, "share": 0.3, "space": space} if model in TUNED else {},
+            "controls": [one.removeprefix(f"{model}-") for one, base in CONTROLS.items() if base == model],
+        }  # fmt: skip
+        for one in found[model]["controls"]:
+            twin = {"control": one, "base": model, "controls": [], "tuning": {}, "mutagenesis": False, "seeds": [1]}
+            found[f"{model}-{one}"] = {**found[model], **twin}
+    found["wide-basset"]["training"] = {**training, "learning_rate": 0.0005}
+    return found
 
 
 def write(folder: Path) -> dict:
     """Write the files of the study below ``folder``; gives the arguments of ``render.main`` less ``page``."""
     root = folder / "results" / "made-up"
-    metrics, curves, effects = [], [], []
+    metrics, curves, effects, compute, checkpoints, trials = [], [], [], [], [], []
     for dataset in TARGETS:
-        for model in MODELS:
+        for model, entry in study()["models"].items():
             place = root / dataset / model
             (place / "mutagenesis").mkdir(parents=True)
             (place / "variants").mkdir()
@@ -52,6 +75,16 @@ def write(folder: Path) -> dict:
             curves.append(place / "curves.parquet")
             scores(dataset, model).to_parquet(metrics[-1])
             shapes(dataset, model).to_parquet(curves[-1])
+            for seed in entry["seeds"]:
+                checkpoints.append(place / f"seed{seed}" / "checkpoint")
+                compute.append(place / f"seed{seed}" / "compute.json")
+                checkpoints[-1].mkdir(parents=True)
+                cost, about = run(dataset, model, seed)
+                compute[-1].write_text(json.dumps(cost))
+                (checkpoints[-1] / "about.json").write_text(json.dumps(about))
+            if model in TUNED:
+                trials.append(place / "trials.tsv")
+                tried(model).to_csv(trials[-1], sep="\t", index=False)
         (root / dataset / "splits.json").write_text(json.dumps(certificate(dataset)))
     for model in ("basset", "nt-random"):
         effects.append(root / "large" / model / "mutagenesis" / "here.npz")
@@ -71,6 +104,7 @@ def write(folder: Path) -> dict:
     whole = study()
     (folder / "loci.tsv").write_text("locus\tassembly\tchrom\tstart\tend\ttitle\twhy\nhere\thg19\tchr1\t99\t107\tA K562 site\tmade up\n")
     return {"comparison": root / "comparison.parquet", "ledger": root / "ledger.tsv", "metrics": metrics, "curves": curves,
+            "compute": compute, "checkpoints": checkpoints, "trials": trials,
             "splits": [root / dataset / "splits.json" for dataset in TARGETS], "loci": folder / "loci.tsv",
             "study": whole | {"sources": sources | whole["sources"]}, "name": "made-up", "effects": effects}  # fmt: skip
 
@@ -95,6 +129,45 @@ def scores(dataset: str, model: str) -> pd.DataFrame:
     out = pd.DataFrame(rows)
     out.attrs = {"split_digest": f"digest-{dataset}", "replicates": 100, "initialisation": "random"}
     return out
+
+
+def run(dataset: str, model: str, seed: int) -> tuple[dict, dict]:
+    """compute.json and about.json of one run; one of them collapsed, after another seed was given up, and one was resumed."""
+    fallen = (dataset, model, seed) == ("large", *COLLAPSED)
+    resumed = {"epoch": 2, "step": 1234} if model == "wide-basset" else None
+    gpu = model == "nt-random"
+    cost = {
+        "device": "cpu", "epochs": 2, "steps": 2468, "validation_ap": 0.26 if fallen else VALIDATED[model] - 0.3, "seconds": 9.75,
+        "precision": "bf16" if gpu else "float32", "micro_batch": 4, "resumed_from": resumed, "attempts": 2 if resumed else 1,
+        "attempt_log": [{"outcome": "killed"}] * bool(resumed) + [{"outcome": "finished"}], "sequences_per_second": 102.564,
+        "tokens_per_second": 2051.5 if gpu else None, "utilisation": 0.3125 if gpu else None, "joules": 4321.0 if gpu else None,
+        "collapsed": fallen or model == "basset-shuffled-labels",
+        "failures": [{"seed": seed, "validation_ap": 0.25, "seconds": 1.5}] if fallen else [],
+    }  # fmt: skip
+    about = {"history": [], "best_epoch": 1, "validation_ap": cost["validation_ap"], "parameters": {"hidden": 4}}
+    if model == "nt-probe":
+        sweep = [
+            {"layer": layer, "pooling": name, "l2": 0.1, "validation_ap": 0.4 + 0.05 * (layer == 2) - 0.02 * at - 0.001 * seed}
+            for layer in range(4)
+            for at, name in enumerate(("mean", "max"))
+        ]
+        about |= {"sweep": sweep, "parameters": {"layer": 2, "pooling": "mean", "l2": 0.1}}
+        cost |= {"epochs": 0, "steps": 0}
+    if model == "kmer-logistic":
+        cost |= {"epochs": 0, "steps": 0, "precision": None, "micro_batch": None}
+        del about["best_epoch"]
+    return cost, about
+
+
+def tried(model: str) -> pd.DataFrame:
+    """trials.tsv of one model: trial 0 as written, the last one diverged unless it was chosen."""
+    best = TUNED[model]
+    rows = [
+        {"trial": trial, "validation_ap": np.nan if trial == 2 != best else 0.4 + 0.1 * (trial == best), "chosen": trial == best,
+         "seconds": 1.5 + trial, "learning_rate": rate, "dropouts": [0.1, 0.2], "message": "" if trial < 2 else "the loss is nan"}
+        for trial, rate in enumerate((0.001, 0.00234, 0.0003))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def shapes(dataset: str, model: str) -> pd.DataFrame:
@@ -136,8 +209,8 @@ def comparison() -> pd.DataFrame:
     """comparison.parquet: 0.03 decides."""
     rows = []
     for dataset in TARGETS:
-        for model in MODELS:
-            for against in MODELS:
+        for model in VALUES:
+            for against in VALUES:
                 gap = VALUES[model] - VALUES[against]
                 word = "cannot tell" if abs(gap) < 0.03 else "better" if gap > 0 else "worse"
                 small = dataset == "small"
@@ -155,7 +228,8 @@ def ledger() -> pd.DataFrame:
     """ledger.tsv; one model was tuned by two trials, the costs of which are no run's."""
     rows = []
     for dataset in TARGETS:
-        for at, (model, seed) in enumerate((model, seed) for model in MODELS for seed in (1, 2)):
+        runs = [(one, seed) for one in VALUES for seed in ((1,) if one in CONTROLS else (1, 2))]
+        for at, (model, seed) in enumerate(runs):
             rows.append({
                 "dataset": dataset, "model": model, "kind": "run", "seed": seed, "device": "cpu", "cpu_seconds": 9.5,
                 "wall_seconds": 10.25 * (at + 1),

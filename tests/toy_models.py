@@ -12,10 +12,9 @@ from regdna import models
 from regdna.alphabet import encode
 from regdna.genome import Genome, index_fasta
 from regdna.models import linear
-from regdna.targets import Targets, pack
+from regdna.targets import all_known, pack
 from regdna.tokenisers import BytePair
-from regdna.train.data import Data
-from regdna.windows import Sequences
+from regdna.train.data import Data, Material
 
 torch.set_num_threads(1)  # tensors this small lose time to threads, most of all where tests run side by side
 MOTIF = "GATTACA"
@@ -36,6 +35,7 @@ SETTINGS = {
     "balance": False,
     "retries": 0,
 }
+DEEPSEA = {"filters": [6, 6, 4], "widths": [6, 3, 2], "pools": [3, 2, 1], "dropouts": [0.0, 0.0, 0.0], "hidden": 8}  # nothing random
 BASSET = {"filters": [6, 6], "widths": [5, 3], "pools": [3, 2], "hidden": 8, "dropout": 0.3}
 TRANSFORMER = {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 16, "dropout": 0.1,
                "pooling": "mean", "rank": 2, "alpha": 4, "adapter_dropout": 0.0}  # fmt: skip
@@ -115,23 +115,38 @@ def letters(draw: np.random.Generator, length: int) -> str:
     return "".join(draw.choice(list("ACGT"), length))
 
 
-def data(folder: Path, rows: int = 90, length: int = 60, exclusive: bool = False, seed: int = 0) -> Data:
-    """Random windows, the even ones with ``MOTIF`` in the middle; that is target 0, its opposite target 1, chance target 2."""
+def data(folder: Path, rows: int = 90, length: int = 60, exclusive: bool = False, seed: int = 0, unknown: float = 0.0) -> Data:
+    """Random windows, the even ones with ``MOTIF`` in the middle; that is target 0, its opposite target 1, chance target 2.
+
+    Args:
+        unknown: share of the labels that are not known.
+    """
+    return material(folder, rows, length, exclusive, seed, unknown).open()
+
+
+def material(folder: Path, rows: int = 90, length: int = 60, exclusive: bool = False, seed: int = 0, unknown: float = 0.0) -> Material:
+    """The files of ``data``."""
     folder.mkdir(parents=True, exist_ok=True)
     draw = np.random.default_rng(seed)
     codes = draw.integers(0, 4, (rows, length)).astype(np.uint8)
     has = np.arange(rows) % 2 == 0
     codes[has, length // 2 : length // 2 + len(MOTIF)] = encode(MOTIF)
     labels = np.stack([has, ~has] if exclusive else [has, ~has, draw.random(rows) < 0.5], 1)
+    known = draw.random(labels.shape) >= unknown
     frame = pd.DataFrame({"chrom": "chr1", "start": np.arange(rows) * 1000})
     frame["end"] = frame["start"] + length
     frame["split"] = np.array(["train", "train", "validation"])[np.arange(rows) // 2 % 3]
+    frame.to_parquet(folder / "windows.parquet")
     np.save(folder / "sequences.npy", codes)
-    np.save(folder / "targets.npy", pack(labels))
+    np.save(folder / "targets.npy", pack(labels & known))
+    np.save(folder / "targets.known.npy", all_known(labels.shape[1]) if known.all() else pack(known))
     table = pd.DataFrame({"cell_type": "", "assay": "toy", "target": [f"t{i}" for i in range(labels.shape[1])], "source": "toy"})
-    table.assign(positives=labels.sum(0)).rename_axis("index").to_csv(folder / "targets.tsv", sep="\t")
-    sequences = Sequences(frame, folder / "sequences.npy")
-    return Data(sequences, Targets(folder / "targets.npy", folder / "targets.tsv"), frame, exclusive)
+    table.assign(positives=(labels & known).sum(0)).rename_axis("index").to_csv(folder / "targets.tsv", sep="\t")
+    (folder / "splits.json").write_text(json.dumps({"digest": "0" * 16, "sequence_digest": "1" * 16}))
+    files = {name: folder / name for name in ("windows.parquet", "splits.json", "targets.npy", "targets.tsv")}
+    return Material(
+        *files.values(), "exclusive" if exclusive else "multilabel", known=folder / "targets.known.npy", sequences=folder / "sequences.npy"
+    )
 
 
 def published_keys(layout: str, hidden: int = 16, layers: int = 2, heads: int = 2, intermediate: int = 24) -> dict[str, tuple[int, ...]]:

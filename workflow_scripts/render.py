@@ -13,21 +13,8 @@ from regdna.provenance import assumptions
 from regdna.step import InputError, run
 from regdna.store import write_text
 
-PACKAGES = (
-    "numpy",
-    "pandas",
-    "pyarrow",
-    "scikit-learn",
-    "numba",
-    "torch",
-    "transformers",
-    "tokenizers",
-    "peft",
-    "snakemake",
-    "matplotlib",
-    "logomaker",
-    "jinja2",
-)
+PACKAGES = ("numpy", "pandas", "pyarrow", "scikit-learn", "numba", "torch", "transformers", "tokenizers", "peft", "accelerate", "snakemake",
+            "matplotlib", "logomaker", "jinja2")  # fmt: skip
 
 
 def main(
@@ -36,19 +23,24 @@ def main(
     metrics: list[Path],
     curves: list[Path],
     splits: list[Path],
+    compute: list[Path],
+    checkpoints: list[Path],
     loci: Path,
     page: Path,
     study: dict,
     name: str,
     invocation: str = "snakemake",
     effects: list[Path] | None = None,
+    trials: list[Path] | None = None,
 ) -> None:
     """Write the report of a study to ``page`` (HTML).
 
     Args:
         metrics, curves: of every dataset and model, as ``results/{study}/{dataset}/{model}/...``.
         splits: certificates of every dataset.
+        compute, checkpoints: of every run, in the same order, as ``results/{study}/{dataset}/{model}/seed{seed}/...``.
         effects: mutagenesis (npz) and variant scores (parquet) of the models that have some.
+        trials: tables of the trials of the models that were tuned.
         study: the validated study; its ``sources`` are all that it reads, completed.
         name: its id.
         invocation: how Snakemake is called for its results, up to the target.
@@ -66,6 +58,8 @@ def main(
         comparison=read_table(comparison, {"dataset", "model", "against", "metric", "target", "difference", "low", "high", "verdict"}),
         ledger=pd.read_csv(ledger, sep="\t"),
         curves=pd.concat([pd.read_parquet(path).assign(dataset=path.parts[-3]) for path in curves], ignore_index=True),
+        jobs=[read_job(*paths) for paths in zip(compute, checkpoints, strict=True)],
+        tuned={path.parts[-3:-1]: read_trials(path) for path in trials or []},
         certificates=certificates,
         loci=[read_locus(path) for path in effects or [] if path.suffix == ".npz"],
         variants=[read_variants(path) for path in effects or [] if path.suffix == ".parquet"],
@@ -101,6 +95,19 @@ def read_scores(path: Path, certificates: dict[str, dict]) -> pd.DataFrame:
     if mine != certified:
         raise InputError(f"{path}: belongs to split {mine}, splits.json certifies {certified}; evaluate again")
     return table.assign(dataset=dataset, initialisation=table.attrs["initialisation"], replicates=table.attrs["replicates"])
+
+
+def read_job(compute: Path, checkpoint: Path) -> pages.Job:
+    """What one run cost and what its checkpoint says of itself."""
+    dataset, model, seed = compute.parts[-4:-1]
+    return pages.Job(dataset, model, int(seed[4:]), json.loads(compute.read_text()), json.loads((checkpoint / "about.json").read_text()))
+
+
+def read_trials(path: Path) -> pd.DataFrame:
+    """The trials of one model; settings stay as they are written."""
+    numbers = {"trial": int, "validation_ap": float, "seconds": float}
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False).replace({"validation_ap": {"": "nan"}})
+    return table.astype(numbers).assign(chosen=table["chosen"] == "True")
 
 
 def read_locus(path: Path) -> pages.Locus:

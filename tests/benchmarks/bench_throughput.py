@@ -15,7 +15,7 @@ from bench_tokenisers import windows
 
 from regdna import models
 from regdna.models.heads import EncoderClassifier
-from regdna.train import forward_flops
+from regdna.train.measure import forward_flops
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")

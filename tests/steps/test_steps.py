@@ -32,8 +32,7 @@ ENTRY = {
 NETWORK = ENTRY | {
     "architecture": "basset",
     "parameters": {"filters": [8, 8, 8], "widths": [7, 5, 3], "pools": [4, 4, 2], "hidden": 8, "dropout": 0.1},
-    "training": {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "weight_decay": 0.0, "warmup": 0.1, "clip": 1.0, "patience": 2,
-                 "reverse_complement": True, "shift": 2},
+    "training": toy_models.SETTINGS | {"epochs": 2, "batch_size": 32, "weight_decay": 0.0, "patience": 2},
 }  # fmt: skip
 
 
@@ -139,8 +138,12 @@ def test_a_warm_store_gives_the_same_bytes_as_a_cold_one(sites, tmp_path):
     train(sites, second, NETWORK)
     one, other = (folder / "checkpoint/model.safetensors" for folder in (first, second))
     assert one.read_bytes() == other.read_bytes()
-    assert json.loads((second / "compute.json").read_text())["resumed_from"] == 2
-    assert json.loads((first / "compute.json").read_text())["resumed_from"] is None
+    cost, again = (json.loads((folder / "compute.json").read_text()) for folder in (first, second))
+    assert cost["resumed_from"] is None and again["resumed_from"] == {"epoch": 3, "step": 0}
+    assert cost["attempts"] == 1 and again["attempts"] == 2
+    assert [one["outcome"] for one in again["attempt_log"]] == ["finished"] * 2
+    for folder in (first, second):  # what nobody needs any more is gone
+        assert not list((folder / "store").iterdir())
 
 
 def test_another_split_is_refused_by_every_later_step(sites, trained, tmp_path):

@@ -415,6 +415,14 @@ class TestWithoutEnds:
     def test_so_it_is_with_the_published_byte_pairs(self, shared):
         self.check(BytePair((shared / "data/tokenizers/dnabert2_tokenizer.json").read_text()), 1)
 
+    @pytest.mark.parametrize("end", [0, -1])
+    def test_n_at_one_end_are_enough_to_be_cut(self, end):
+        given = codes(3, 50)
+        given[1, end] = N
+        ids, mask = without_ends(SingleBase(), given, *SingleBase().encode(given))
+        assert mask.sum(1).tolist() == [50, 49, 50]
+        assert ids[1, :49].tolist() == given[1][given[1] < N].tolist()
+
     @pytest.mark.parametrize("name", TOKENISERS)
     def test_windows_without_n_at_the_ends_are_left_as_they_are(self, name):
         tokeniser, given = TOKENISERS[name](), codes(6, 50)

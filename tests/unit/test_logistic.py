@@ -117,6 +117,14 @@ class TestClassesThatAreMissing:
         weight, bias = linear.fit_logistic(features, labels, True, 1.0)
         assert features @ weights[0].T + biases[0] == pytest.approx(features @ weight.T + bias, abs=0.02)
 
+    def test_logits_of_the_classes_that_are_there_add_up_to_nothing(self):
+        """So lies scikit-learn's solution, beside which the missing classes are put."""
+        features, labels = data(rows=150, targets=5, exclusive=True)
+        labels = np.eye(5, dtype=bool)[np.array([0, 1, 1, 3, 3])[labels.argmax(1)]]
+        weights, biases = fit_path(features, labels, None, True, [0.001, 1.0])
+        assert (features @ weights[:, [0, 1, 3]].transpose(0, 2, 1) + biases[:, None, [0, 1, 3]]).sum(2) == pytest.approx(0, abs=1e-9)
+        assert biases[:, [2, 4]] == pytest.approx(-np.log(300))
+
 
 class TestFeatures:
     def test_a_constant_feature_gets_no_weight_and_harms_none(self):

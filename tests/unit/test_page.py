@@ -9,10 +9,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from made_up_study import MEAN, MODELS, TARGETS, VALUES, study, write
+from made_up_study import COLLAPSED, CONTROLS, MEAN, MODELS, TARGETS, TUNED, VALUES, study, write
 
 import render
-from regdna.page import answer, kind, text
+from regdna import controls
+from regdna.page import answer, kind, methods, text, training
+from regdna.page.controls import MEANINGS
 from regdna.step import InputError
 from regdna.study import references
 
@@ -97,7 +99,7 @@ def page(html):
 
 def test_the_leaderboard_equals_the_metrics(page, given):
     for dataset, shown in zip(TARGETS, page.find("Leaderboard"), strict=True):
-        assert set(shown["model"]) == set(MODELS)
+        assert set(shown["model"]) == {*MODELS, *CONTROLS}
         for row in shown.to_dict("records"):
             [path] = [path for path in given["metrics"] if path.parts[-3:-1] == (dataset, row["model"])]
             table = pd.read_parquet(path)
@@ -116,7 +118,7 @@ def test_what_tuning_took_is_a_sum_beside_the_runs(page):
     [caption] = [one["caption"] for one in page.tables if one["caption"].startswith("Every training run")]
     assert "2 trials of tuning took 800,000 s, and 600,000 s of GPUs" in caption
     [shown] = page.find("Every training run")
-    assert len(shown) == len(TARGETS) * len(MODELS) * 2 and set(shown["parameters"]) == {12345}
+    assert len(shown) == len(TARGETS) * (len(MODELS) * 2 + len(CONTROLS)) and set(shown["parameters"]) == {12345}
 
 
 def test_differences_equal_the_comparison_each_pair_once(page, given):
@@ -155,9 +157,9 @@ def test_the_verdict_compares_what_validation_chose(html):
 
 def test_a_small_dataset_has_no_winner_and_no_interval(page, html):
     assert "Too small to judge." in html
-    shown = page.find("Each target")[1]
-    assert all("too small to judge" in row[2][0] for row in page.tables[4]["rows"])
-    assert len(shown) == len(MODELS)
+    [_, shown] = [table for table in page.tables if table["caption"].startswith("Each target")]
+    assert all("too small to judge" in row[2][0] for row in shown["rows"])
+    assert len(shown["rows"]) == len(MODELS) + len(CONTROLS)
 
 
 def test_one_class_reads_undefined(page):
@@ -166,7 +168,15 @@ def test_one_class_reads_undefined(page):
 
 
 def test_random_networks_are_called_so_wherever_they_are_named(page):
-    for caption in ("Each target", "Paired differences", "Every training run", "Variants scored", "The 10 variants"):
+    for caption in (
+        "Each target",
+        "Paired differences",
+        "Every training run",
+        "Variants scored",
+        "The 10 variants",
+        "How every run",
+        "Every trial",
+    ):
         for table in page.find(caption):
             for name in table["model"]:
                 assert name == "kmer-logistic" or name.endswith("random weights")
@@ -205,7 +215,8 @@ def test_every_figure_and_table_says_how_to_make_it_again(html, page, given):
 
 def test_commands_expand_to_the_files_shown(page, given):
     listed = {path for command in page.commands for target in command.split()[1:] for path in expand(target)}
-    read = [*given["metrics"], *given["curves"], *given["effects"], given["comparison"], given["ledger"]]
+    curves = [path for path in given["curves"] if path.parts[-2] not in CONTROLS]
+    read = [*given["metrics"], *curves, *given["effects"], *given["trials"], given["comparison"], given["ledger"]]
     assert {path.as_posix() for path in read} <= listed
 
 
@@ -297,7 +308,7 @@ def test_scores_of_another_split_are_refused(given, tmp_path):
 
 
 def test_a_model_without_scores_is_named(given, tmp_path):
-    with pytest.raises(InputError, match="small has no metrics of nt-random"):
+    with pytest.raises(InputError, match="small has no metrics of nt-probe"):
         render.main(**{**given, "metrics": given["metrics"][:-1], "page": tmp_path / "page.html"})
 
 
@@ -360,3 +371,185 @@ def test_the_certificate_says_what_was_sampled_grouped_and_matched(html):
     assert "7, the largest of 3 windows; one is a giant" in html
     assert "test windows found in validation</dt><dd>identical 3" in html
     assert "standardised difference 0.010 (before matching 1.200)" in html
+
+
+# --- what training did ---
+
+
+def words_of(html: str) -> str:
+    """What the page says, in one line."""
+    return re.sub(r"\s+", " ", " ".join(Page(html).said))
+
+
+def test_a_control_is_called_one_and_is_never_the_model_to_beat(page, html, results):
+    said = words_of(html)
+    for dataset in TARGETS:
+        best = results.mean(dataset, part="validation")["value"]
+        assert best.idxmax() == "basset-flank-only" and results.mean(dataset)["value"].idxmax() == "basset-flank-only"
+        assert answer.champions(results, dataset)["cnn"] == "basset"
+    assert "The CNN (basset · random weights) wins." in said and "CNN to beat, basset-" not in said
+    for shown in page.find("Leaderboard"):
+        assert shown["model"].tolist()[-2:] == ["basset-flank-only", "basset-shuffled-labels"]
+    for caption in ("Each target", "Every training run", "How every run"):
+        for shown in page.find(caption):
+            named = {name for name in shown["model"] if name.startswith("basset-")}
+            assert named == {f"{control} · control of basset · random weights" for control in CONTROLS}
+    assert html.count("<small>control of basset</small>") == 2 * len(CONTROLS)  # of each leaderboard
+    for caption in ("Paired differences", "Every trial"):
+        assert not [name for shown in page.find(caption) for name in shown["model"] if "control" in name]
+
+
+def test_controls_stand_beside_their_model_with_their_paired_difference(page, given):
+    truth = pd.read_parquet(given["comparison"]).query("metric == 'auroc' and model == 'basset'").set_index(["dataset", "against"])
+    shown = page.find("basset and its controls")
+    assert len(shown) == len(TARGETS)
+    for dataset, table in zip(TARGETS, shown, strict=True):
+        assert table["model"].tolist() == ["basset", *CONTROLS]
+        for row in table.to_dict("records"):
+            assert row["mean AUROC [95\u00a0%]"] == pytest.approx(VALUES[row["model"]])
+            assert row["mean AP [95\u00a0%]"] == pytest.approx(VALUES[row["model"]] - 0.3)
+            if row["model"] != "basset":
+                one = truth.loc[(dataset, row["model"])]
+                assert row["basset minus this, AUROC [95\u00a0%]"] == one["difference"] and row["basset is"] == one["verdict"]
+
+
+def test_every_control_of_the_study_says_what_it_means_and_no_other(html):
+    assert set(MEANINGS) == set(controls.CONTROLS)
+    said = words_of(html)
+    for control, (_, meaning) in MEANINGS.items():
+        assert (meaning in said) == (f"basset-{control}" in CONTROLS), control
+
+
+def test_curves_and_costs_show_no_controls_and_say_so(html):
+    labels = re.findall(r'aria-label="((?:ROC|Precision-recall) curves|Mean AUROC against training seconds)([^"]*)"', html)
+    assert len(labels) == 2 * len(TARGETS) + 1 and not [one for _, one in labels if "basset-" in one]
+    assert html.count("Controls are left out.") == len(labels)
+
+
+def test_a_study_without_controls_and_trials_says_so_and_has_no_empty_section(given, tmp_path):
+    plain = json.loads(json.dumps(given["study"]))
+    plain["models"] = {model: {**one, "controls": [], "tuning": {}} for model, one in plain["models"].items() if not one["control"]}
+    del plain["tuning"]
+    kept = {name: [path for path in given[name] if not set(CONTROLS) & set(path.parts)] for name in ("metrics", "curves")}
+    runs = [at for at, path in enumerate(given["compute"]) if not set(CONTROLS) & set(path.parts)]
+    kept |= {name: [given[name][at] for at in runs] for name in ("compute", "checkpoints")}
+    ledger = pd.read_csv(given["ledger"], sep="\t")
+    ledger[~ledger["model"].isin(CONTROLS)].to_csv(tmp_path / "ledger.tsv", sep="\t", index=False)
+    other = {"study": plain, "trials": None, "ledger": tmp_path / "ledger.tsv", "page": tmp_path / "page.html"}
+    render.main(**{**given, **kept, **other})
+    html = (tmp_path / "page.html").read_text()
+    assert 'id="controls"' not in html and "control" not in words_of(html).replace("controls, ", "")
+    assert "No model was tuned" in html and "Every trial" not in html and "Settings were sought" not in html
+
+
+def test_tuning_equals_its_trials(page, given, html):
+    for dataset, chosen, every in zip(TARGETS, page.find("Settings, chosen"), page.find("Every trial"), strict=True):
+        assert [name.split(" ")[0] for name in chosen["model"]] == list(TUNED)
+        assert len(every) == 3 * len(TUNED)
+        for row in chosen.to_dict("records"):
+            model = row["model"].split(" ")[0]
+            [path] = [path for path in given["trials"] if path.parts[-3:-1] == (dataset, model)]
+            trials = pd.read_csv(path, sep="\t").set_index("trial")
+            best = trials.loc[TUNED[model]]
+            assert row["trials"] == 3 and row["chosen trial"] == TUNED[model]
+            assert row["validation AP as written"] == trials.loc[0, "validation_ap"]
+            assert row["validation AP as chosen"] == best["validation_ap"]
+            assert row["its settings"] == f"learning rate {best['learning_rate']}, dropouts [0.1, 0.2]"
+            assert row["diverged"] == trials["validation_ap"].isna().sum() == (1 if model == "kmer-logistic" else 0)
+    said = words_of(html)
+    assert said.count("Every model of this table had 3 trials.") == len(TARGETS)
+    assert "Layer, pooling and penalty of nt-probe were chosen on validation windows: nothing else to tune." in said
+    assert "resources/tuning.yaml has nothing to tune for wide-basset and nt-random." in said
+
+
+def test_a_trial_that_diverged_reads_so_even_if_it_is_the_one_as_written(results):
+    trials = results.tuned["large", "basset"].copy()
+    trials.loc[0, "validation_ap"] = np.nan
+    changed = dataclasses.replace(results, tuned=results.tuned | {("large", "basset"): trials})
+    [_, row] = training.tuning(changed, "large")["table"]["rows"]
+    assert [cell["text"] for cell in row[2:6]] == ["1", "30%", "diverged", "0.5000"]
+
+
+def test_a_probe_says_which_layer_it_reads(html):
+    said = words_of(html)
+    for seed in (1, 2):
+        assert f"seed {seed}: layer 2 of 3, mean, penalty 0.1, validation AP 0.5100" in said
+    assert html.count('aria-label="Validation AP of nt-probe by layer') == len(TARGETS)
+    assert "Validation AP of nt-random by layer" not in html
+
+
+def test_every_run_says_how_it_went(page, given):
+    [shown] = page.find("How every run went")
+    assert len(shown) == len(given["compute"])
+    for path, row in zip(given["compute"], shown.to_dict("records"), strict=True):
+        cost = json.loads(path.read_text())
+        assert (row["dataset"], row["model"].split(" ")[0], f"seed{row['seed']:.0f}") == path.parts[-4:-1]
+        assert row["validation AP"] == cost["validation_ap"] and row["seconds"] == cost["seconds"] and row["attempts"] == cost["attempts"]
+        assert row["epochs"] == (cost["epochs"] or "–") and row["updates"] == (cost["steps"] or "–")
+        assert row["precision"] == (cost["precision"] or "–")
+        assert row["energy, J"] == (cost["joules"] or "not measured")
+        assert row["share of the GPU’s peak"] == (cost["utilisation"] or "not measured")
+        wide = row["model"].startswith("wide-basset")
+        assert row["resumed"] == ("in epoch 2, after 1,234 updates of it" if wide else "–")
+
+
+def test_a_collapsed_run_cannot_be_overlooked(html, results):
+    model, seed = COLLAPSED
+    said = words_of(html)
+    assert results.collapsed("large", model) == "1 of 2 seeds collapsed, 1 collapsed run given up for another seed"
+    assert f"Collapsed runs. {model}: 1 of 2 seeds collapsed, 1 collapsed run given up for another seed." in said
+    assert said.count("Collapsed runs.") == 1  # not of the other dataset
+    assert f"Read {model} with care: 1 of 2 seeds collapsed" in said
+    flags = re.findall(r'<small class="flag">(.*?)</small>', html)
+    assert flags == [
+        results.collapsed("large", model),
+        f"seed {seed} collapsed at validation AP 0.2500, given up; collapsed: no better than chance",
+    ]
+
+
+def test_shuffled_labels_collapse_as_they_should(html, results):
+    assert all(job.cost["collapsed"] for job in results.jobs if job.model == "basset-shuffled-labels")
+    assert not results.collapsed("large", "basset-shuffled-labels")
+    assert html.count("<small>at chance, as it should be</small>") == len(TARGETS)
+
+
+def test_the_methods_say_the_settings_of_this_study(results, html):
+    said = words_of(html)
+    assert (
+        "Networks descend by AdamW (weight decay 0.01, on matrices alone) in updates of 8 windows. The learning rate rises over the first "
+        "10% of updates to 0.001 and then falls along half a cosine to 0; the gradient’s norm is held to 1; half of the windows of each "
+        "update are shown on the other strand. Computed in bf16 and float32, with weights kept in float32."
+    ) in said
+    assert "Training ends after 2 epochs, or after 3 without a better one" in said and "up to 1 further seeds are tried" in said
+    assert "Otherwise by the study: wide-basset: learning rate 0.0005." in said
+    assert "3 trials of each model and dataset, with seed 1 and 30% of the training windows" in said
+    assert "any (kmer-logistic, basset): learning rate 0.0001 to 0.01 (log), k 4 or 5." in said
+    assert "Seeds: 1, 2;" in said and "The first alone is that of row zero and controls." in said
+
+    other = {
+        "layer_decay": 0.9,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "shift": 3,
+        "balance": True,
+        "reverse_complement": False,
+        "retries": 0,
+    }
+    study = results.study | {"training": results.study["training"] | other}
+    [first, second, *_] = methods.descent(dataclasses.replace(results, study=study), ["nt-random"])
+    assert "learning rate begins at 0.001 and then stays, and each layer has 0.9 times the rate of the one above;" in first
+    assert "windows are shown as they are, all are shifted by up to 3 bp. Positives weigh as much" in first
+    assert "Computed in bf16, with weights" in first and second.endswith("has collapsed.")
+
+
+def test_methods_speak_of_what_the_study_has(results):
+    rest = {model: entry for model, entry in results.study["models"].items() if model == "kmer-logistic"}
+    alone = dataclasses.replace(results, study=results.study | {"models": rest}, tuned={})
+    assert [one.split(" ")[0] for one in methods.training(alone)] == ["Seeds:"]
+    assert [one.split(" ")[0] for one in methods.training(results)] == ["Networks", "Mean", "Otherwise", "Settings", "Probes", "Seeds:"]
+
+
+def test_runs_of_a_model_that_are_missing_are_named(given, tmp_path):
+    short = {name: given[name][:-2] for name in ("compute", "checkpoints")}
+    with pytest.raises(InputError, match="small has no runs of nt-probe"):
+        render.main(**{**given, **short, "page": tmp_path / "page.html"})

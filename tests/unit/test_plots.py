@@ -9,7 +9,7 @@ import pandas as pd
 
 from regdna import plots
 
-LOOKS = plots.series({"a": ("row zero", "a"), "b": ("cnn", "b · random weights"), "c": ("transformer", "c & <c>")})
+LOOKS = plots.series({"a": ("row zero", "a", ""), "b": ("cnn", "b · random weights", ""), "c": ("transformer", "c & <c>", "")})
 ROWS = pd.DataFrame({"model": ["b", "c", "a"], "value": [0.9141, 0.85, 0.6], "low": [0.9052, np.nan, 0.55], "high": [0.9238, np.nan, 0.65]})
 
 
@@ -24,7 +24,7 @@ def test_svg_is_well_formed_and_described():
 
 def test_text_is_text_and_numbers_keep_their_digits():
     svg = forest()
-    assert "0.914  [0.905, 0.924]" in svg and "no interval" in svg and "b · random weights" in svg
+    assert "0.914  [0.905, 0.924]" in svg and "no interval" in svg and ">b<" in svg and ">random weights<" in svg
     assert "c &amp; &lt;c&gt;" in svg
 
 
@@ -50,8 +50,14 @@ def test_palette_names_are_told_by_their_light_colour():
 
 
 def test_models_of_a_family_differ_even_when_hues_run_out():
-    looks = plots.series({f"m{i}": ("cnn", f"m{i}") for i in range(6)})
+    looks = plots.series({f"m{i}": ("cnn", f"m{i}", "") for i in range(6)})
     assert len({(look.colour, look.dash) for look in looks.values()}) == 6
+
+
+def test_a_control_is_a_cross_of_its_models_colour_and_uses_up_no_hue():
+    looks = plots.series({"a": ("cnn", "a", ""), "a-flank-only": ("cnn", "a-flank-only", "a"), "b": ("cnn", "b", "")})
+    assert looks["a-flank-only"].colour == looks["a"].colour and looks["a-flank-only"].marker not in plots.MARKERS.values()
+    assert looks["b"] == plots.series({"a": ("cnn", "a", ""), "b": ("cnn", "b", "")})["b"]
 
 
 def test_global_settings_are_left_as_they_were():
@@ -73,5 +79,8 @@ def test_every_figure_draws():
     svg = plots.locus([(LOOKS["b"], effect), (LOOKS["c"], effect)], np.array([0, 1, 2, 3, 4, 0]), 99, "chr1", name="locus", alt="")
     assert "data:image/png;base64," in svg and "position on chr1" in svg
     assert "as large" in plots.effect_sizes({"b": np.array([0.0, 1, 2]), "c": np.zeros(3)}, LOOKS, name="sizes", alt="")
+    table = pd.DataFrame({"layer": [0, 1, 0, 1], "pooling": ["mean", "mean", "max", "max"], "validation_ap": [0.3, 0.4, 0.2, 0.5]})
+    svg = plots.layers({"seed 1": table}, {"seed 1": (1, "max")}, name="layers", alt="")
+    assert all(word in svg for word in ("seed 1", "mean", "max", "validation AP", "layer that the probe reads"))
     rows = ROWS.assign(dataset="d", seconds=[1.0, 20, 300])
     assert "mean AUROC" in plots.cost(rows, LOOKS, {"d": "Title"}, name="cost", alt="")

@@ -128,6 +128,12 @@ class TestSweep:
             # Of penalties that rank alike, the strongest.
             assert row["l2"] == max(l2 for l2, score in zip(probe.STRENGTHS, scores, strict=True) if score > max(scores) - 1e-9)
 
+    def test_of_penalties_that_rank_alike_the_strongest_is_taken(self, tmp_path, data):
+        path = planted(tmp_path / "embeddings", about(pooling="mean"), data, lambda name, layer, labels: telling(layer, labels, 1e-3))
+        assert all(
+            row["validation_ap"] == 1 and row["l2"] == 1e4 for row in probe.sweep(Embeddings(path), data, [(0, "mean"), (2, "mean")])
+        )
+
     def test_validation_windows_decide_nothing_but_the_choice(self, tmp_path, data, monkeypatch):
         """With one reading and one penalty there is no choice: other validation windows leave the weights as they are."""
         monkeypatch.setattr(probe, "STRENGTHS", (1.0,))

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Wildcards
+from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Wildcards
 
 from regdna import step
 from regdna.step import InputError, bind, progress
@@ -28,7 +28,7 @@ def named(kind, values):
     return out
 
 
-def job(inputs=None, outputs=None, params=None, wildcards=None, threads=1, log=()):
+def job(inputs=None, outputs=None, params=None, wildcards=None, threads=1, log=(), resources=None, config=None):
     return SimpleNamespace(
         rule="a_rule",
         input=named(InputFiles, inputs or {}),
@@ -37,6 +37,8 @@ def job(inputs=None, outputs=None, params=None, wildcards=None, threads=1, log=(
         wildcards=named(Wildcards, wildcards or {}),
         threads=threads,
         log=Log(log),
+        resources=named(ResourceList, resources or {}),
+        config=config or {},
     )
 
 
@@ -109,6 +111,27 @@ class TestBind:
         def main(model: str): ...
 
         assert bound(main, params={"model": "from params"}, wildcards={"model": "from path"}) == {"model": "from params"}
+
+    def test_gpus_come_from_the_resources_and_settings_from_the_config_where_a_main_asks(self):
+        def main(threads: int = 1, gpu: int = 0, save_minutes: float = 10.0): ...
+
+        def asks_for_neither(threads: int = 1): ...
+
+        parts = {"resources": {"mem_mb": 16000, "gpu": 2, "_cores": 4}, "config": {"save_minutes": 0.5, "study": "tiny"}, "threads": 3}
+        assert bound(main, **parts) == {"threads": 3, "gpu": 2, "save_minutes": 0.5}
+        assert bound(asks_for_neither, **parts) == {"threads": 3}
+        assert bound(main, resources={"mem_mb": 100}) == {"threads": 1}
+
+    def test_nothing_else_of_the_resources_is_an_argument(self):
+        def main(mem_mb: int = 0, runtime: int = 0): ...
+
+        assert bound(main, resources={"mem_mb": 100, "runtime": 5}) == {}
+
+    def test_what_the_rule_gives_goes_before_the_resources_and_the_config(self):
+        def main(gpu: int = 0, save_minutes: float = 10.0): ...
+
+        given = {"params": {"gpu": 0, "save_minutes": 1.0}, "resources": {"gpu": 4}, "config": {"save_minutes": 2.0}}
+        assert bound(main, **given) == {"gpu": 0, "save_minutes": 1.0}
 
 
 SCRIPT = '''
@@ -186,10 +209,10 @@ def test_another_error_shows_where_it_came_from(tmp_path):
 
 JOB = """
 from types import SimpleNamespace
-from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Wildcards
+from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, ResourceList, Wildcards
 inputs = InputFiles(["s"]); inputs._add_name("source")
 params = Params([3]); params._add_name("size")
-rest = dict(output=OutputFiles(), wildcards=Wildcards(), threads=1, log=Log(["logs/a.log"]))
+rest = dict(output=OutputFiles(), wildcards=Wildcards(), threads=1, log=Log(["logs/a.log"]), resources=ResourceList())
 snakemake = SimpleNamespace(rule="r", input=inputs, params=params, **rest)
 """
 

@@ -69,12 +69,11 @@ def test_language_models_stand_beside_cnns_and_row_zero(preset):
 
 
 @pytest.mark.parametrize("preset", FULL)
-def test_the_random_twin_differs_from_its_model_in_its_start_alone(preset):
-    entries = models_of(preset)
-    twins = [name for name, entry in entries.items() if entry.get("initialisation") == "random"]
-    assert twins == ["nt-v2-50m-random"]
-    for twin in twins:
-        assert entries[twin] == entries[twin.removesuffix("-random")] | {"initialisation": "random"}
+def test_a_published_model_has_its_random_twin_and_a_cnn_its_controls_and_all_are_tuned(preset):
+    study = yaml.safe_load((ROOT / f"resources/studies/{preset}.yaml").read_text())
+    controls = {name: entry["controls"] for name, entry in study["models"].items() if "controls" in entry}
+    assert controls["nt-v2-50m"] == ["random-init"] and {"shuffled-labels", "shuffled-sequences"} <= set(controls["basset"])
+    assert study["tuning"]["trials"] == 8 and study["tuning"]["share"] <= 0.25
 
 
 def test_a_core_promoter_is_long_enough_for_the_cnns():

@@ -39,6 +39,7 @@ PALETTE = {
 INK, SOFT, GRID = (PALETTE[name][0] for name in ("ink", "soft", "grid"))
 MARKERS = {"row zero": "s", "cnn": "D", "transformer": "o"}
 DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)))
+POOLING_HUES = [PALETTE[name][0] for name in ("transformer-1", "cnn-1", "transformer-2", "transformer-3")]
 BASES = "ACGT"
 BASE_COLOURS = {base: PALETTE[f"base-{base.lower()}"][0] for base in BASES}
 LOWER, RAISED = (0.16, 0.44, 0.80), (0.87, 0.44, 0.10)
@@ -86,14 +87,18 @@ class Series:
     dash: object
 
 
-def series(models: dict[str, tuple[str, str]]) -> dict[str, Series]:
+def series(models: dict[str, tuple[str, str, str]]) -> dict[str, Series]:
     """The look of every model, the same in all figures: hue and marker by family, dash where a family's hues run out.
 
     Args:
-        models: id to (family, label), in the study's order.
+        models: id to (family, label, base), in the study's order; base is the model, listed before, that one is a control of, or "".
+            A control is a cross of its base's colour.
     """
     looks, used = {}, dict.fromkeys(MARKERS, 0)
-    for model, (family, label) in models.items():
+    for model, (family, label, base) in models.items():
+        if base:
+            looks[model] = Series(label, looks[base].colour, "X", looks[base].dash)
+            continue
         hues = [light for name, (light, _) in PALETTE.items() if name.startswith(family.replace(" ", "-"))]
         turn, at = divmod(used[family], len(hues))
         looks[model] = Series(label, hues[at], MARKERS[family], DASHES[turn % len(DASHES)])
@@ -149,7 +154,7 @@ def forest(rows: pd.DataFrame, looks: dict[str, Series], beat: float | None) -> 
         rows: model, value, low, high, one row a model in the order to show; low and high may be NaN.
         beat: value to draw a line at (that of the CNN to beat), if any.
     """
-    figure = Figure((0.75 * WIDTH, 0.85 + 0.34 * len(rows)), layout="constrained")
+    figure = Figure((0.75 * WIDTH, 0.85 + 0.4 * len(rows)), layout="constrained")
     axes = figure.subplots()
     if beat is not None:
         axes.axvline(beat, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
@@ -160,7 +165,7 @@ def forest(rows: pd.DataFrame, looks: dict[str, Series], beat: float | None) -> 
         axes.plot(row.value, at, marker=look.marker, markersize=7, color=look.colour, markerfacecolor=look.colour if judged else "none")
         text = f"{row.value:.3f}  [{row.low:.3f}, {row.high:.3f}]" if judged else f"{row.value:.3f}  no interval"
         axes.annotate(text, (1.01, at), xycoords=("axes fraction", "data"), va="center", fontsize=8.5, annotation_clip=False)
-    axes.set_yticks(range(len(rows)), [looks[model].label for model in rows["model"]], fontsize=9)
+    axes.set_yticks(range(len(rows)), [looks[model].label.replace(" · ", "\n", 1) for model in rows["model"]], fontsize=9)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.spines["left"].set_visible(False)
@@ -319,4 +324,35 @@ def cost(rows: pd.DataFrame, looks: dict[str, Series], titles: dict[str, str]) -
         axes.set_visible(False)
     panels.flat[0].set_ylabel("mean AUROC")
     figure.legend(list(seen.values()), list(seen), loc="outside lower left", ncols=3)
+    return figure
+
+
+@as_svg
+def layers(panels: dict[str, pd.DataFrame], chosen: dict[str, tuple[int, str]]) -> Figure:
+    """Validation AP of a probe by the layer that it reads, one panel a run, one line a pooling; a ring marks what was chosen.
+
+    Args:
+        panels: title of a run to layer, pooling, validation_ap.
+        chosen: title to (layer, pooling).
+    """
+    columns = min(COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = Figure((WIDTH * max(columns, 2) / COLUMNS, 2.4 * lines + 0.55), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    poolings = list(dict.fromkeys(name for table in panels.values() for name in table["pooling"]))
+    for axes, (title, table) in zip(grid.flat, panels.items(), strict=False):
+        for name in poolings:
+            one, hue = table[table["pooling"] == name], POOLING_HUES[poolings.index(name) % len(POOLING_HUES)]
+            axes.plot(one["layer"], one["validation_ap"], color=hue, marker=".", markersize=4, linewidth=1.4, label=name)
+            best = one[one["layer"] == chosen[title][0]]
+            if name == chosen[title][1]:
+                axes.plot(best["layer"], best["validation_ap"], "o", markersize=10, markerfacecolor="none", color=hue)
+        axes.set_title(title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid()
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    figure.supxlabel("layer that the probe reads", fontsize=9)
+    figure.supylabel("validation AP", fontsize=9)
+    legend(figure, grid.flat[0], len(poolings) + 1)
     return figure

@@ -160,7 +160,8 @@ def _fit_classes(found: np.ndarray, shape: _Shape, labels: np.ndarray, strengths
         _descend(found, present[1:], shape, _Sigmoids(_like(own[:, 1:], shape), None), strengths)
     elif len(present) > 2:
         _descend(found, present, shape, _Softmax(_like(own, shape), None), strengths)
-        found[:, present, -1] -= found[:, present, -1].mean(1, keepdims=True)  # where scikit-learn's lie; no probability knows
+        # What all classes have in common changes no probability; without it the penalty is least, and biases lie where scikit-learn's do.
+        found[:, present] -= found[:, present].mean(1, keepdims=True)
     found[:, np.setdiff1d(np.arange(labels.shape[1]), present), -1] = -np.log(2 * len(labels))
 
 

@@ -5,11 +5,11 @@ import numpy as np
 
 from regdna import plots
 from regdna.models import ARCHITECTURES
-from regdna.page import answer, figures, tables
-from regdna.page.results import Locus, Results, Variants
+from regdna.page import answer, controls, figures, methods, tables, training
+from regdna.page.results import Job, Locus, Results, Variants
 from regdna.step import InputError
 
-__all__ = ["Locus", "Results", "Variants", "render"]
+__all__ = ["Job", "Locus", "Results", "Variants", "render"]
 
 
 def render(results: Results) -> str:
@@ -19,6 +19,7 @@ def render(results: Results) -> str:
         InputError: a model of the study has no result.
     """
     check(results)
+    contenders = [one for one, entry in results.study["models"].items() if not entry["control"]]
     engine = jinja2.Environment(
         loader=jinja2.PackageLoader("regdna", "templates"),
         autoescape=True,
@@ -37,14 +38,17 @@ def render(results: Results) -> str:
         datasets=[dataset(results, one) for one in results.study["datasets"]],
         loci=loci(results),
         variants=variant_sets(results),
+        controls=controls.meanings(results),
+        training={"tuned": "tuning" in results.study, "runs": training.runs(results)},
         cost={"figure": figures.cost(results), "table": tables.costs(results)},
         sources=[
             {"id": source, **results.source(source), "table": tables.files(results, source, files)}
             for source, files in tables.used_sources(results).items()
         ],
-        models=[model(results, one) for one in results.study["models"]],
-        pretrained=[one for one in results.study["models"] if results.weights(one).startswith("published")],
-        random=[one for one in results.study["models"] if results.weights(one).startswith("random")],
+        models=[model(results, one) for one in contenders],
+        pretrained=[one for one in contenders if results.weights(one).startswith("published")],
+        random=[one for one in contenders if results.weights(one).startswith("random")],
+        methods=methods.training(results),
         replicates=int(results.scores["replicates"].iloc[0]),
         least={"blocks": answer.FEWEST_BLOCKS, "positives": answer.FEWEST_POSITIVES},
         assumptions=results.assumptions,
@@ -53,10 +57,15 @@ def render(results: Results) -> str:
 
 
 def check(results: Results) -> None:
-    """Raise InputError if a model of the study has no scores or no cost on one of its datasets."""
+    """Raise InputError if a model of the study has no scores, no cost or no runs on one of its datasets."""
     for one in results.study["datasets"]:
-        for what, frame in (("metrics", results.scores), ("ledger rows", results.runs)):
-            missing = [model for model in results.models(one) if model not in set(frame[frame["dataset"] == one]["model"])]
+        there = {
+            what: set(frame[frame["dataset"] == one]["model"])
+            for what, frame in (("metrics", results.scores), ("ledger rows", results.runs))
+        }
+        there["runs"] = {job.model for job in results.jobs if job.dataset == one}
+        for what, models in there.items():
+            missing = [model for model in results.models(one) if model not in models]
             if missing:
                 command = f"snakemake {results.root}/report.html"
                 raise InputError(f"{results.root}: {one} has no {what} of {', '.join(missing)}; make them: {command}")
@@ -91,6 +100,10 @@ def dataset(results: Results, name: str) -> dict:
         "verdict": said,
         "forest": figures.forest(results, name, said["chosen"]),
         "leaderboard": tables.leaderboard(results, name, said["chosen"]),
+        "collapsed": [f"{model}: {how}" for model in results.models(name) if (how := results.collapsed(name, model))],
+        "controls": controls.tables(results, name),
+        "tuning": training.tuning(results, name),
+        "probes": training.probes(results, name),
         "per_target": tables.per_target(results, name),
         "differences": tables.differences(results, name),
         "curves": figures.curves(results, name),
@@ -153,10 +166,10 @@ def model(results: Results, name: str) -> dict:
     """What the methods say of one model: what it is, how it was trained, where it comes from."""
     entry = results.study["models"][name]
     known = ARCHITECTURES[entry["architecture"]]
-    trained = known.family != "row zero" and entry["regime"] != "probe"
     costs = results.runs[results.runs["model"] == name]
     return {"id": name, **entry, "family": answer.KINDS[known.family], "summary": known.summary, "citation": known.citation,
-            "weights": results.weights(name), "licence": results.licence(name), "settings": entry["training"] if trained else {},
+            "weights": results.weights(name), "licence": results.licence(name),
+            "settings": entry["training"] if training.descends(results, name) else {},
             "parameters": used(entry["parameters"], entry["regime"], known.family),
             "count": " to ".join(f"{int(one):,}" for one in np.unique(costs["parameters"])),
             "trained": " to ".join(f"{int(one):,}" for one in np.unique(costs["trained_parameters"]))}  # fmt: skip

@@ -18,10 +18,9 @@ LEADS = {"transformer": "the best transformer", "cnn": "the CNN to beat", "row z
 def champions(results: Results, dataset: str) -> dict[str, str]:
     """Family to its best model by validation mean AUROC; the test part has no say, and a control is no contender."""
     value = results.mean(dataset, part="validation")["value"]
-    contenders = [model for model in results.models(dataset) if not results.study["models"][model].get("control")]
     chosen = {}
     for family in KINDS:
-        mine = [model for model in contenders if results.family(model) == family and np.isfinite(value[model])]
+        mine = [model for model in results.contenders(dataset) if results.family(model) == family and np.isfinite(value[model])]
         if mine:
             chosen[family] = max(mine, key=lambda model: value[model])
     return chosen
@@ -43,10 +42,12 @@ def verdict(results: Results, dataset: str) -> dict:
 
 
 def cautions(results: Results, dataset: str, chosen: dict[str, str], pairs: list[tuple[str, str]]) -> list[str]:
-    """What the sentences above hide: seeds that disagree, and pairs on which average precision decides otherwise."""
+    """What the sentences above hide: seeds that collapsed or disagree, and pairs on which average precision decides otherwise."""
     out = []
     seeds = results.scores.query("part == 'test' and metric == 'auroc' and target == @MEAN and seed != @MEAN")
     for model in chosen.values():
+        if said := results.collapsed(dataset, model):
+            out.append(f"Read {model} with care: {said}.")
         value = pick(seeds, dataset=dataset, model=model)["value"]
         if value.max() - value.min() > SEEDS_APART:
             each = " and ".join(number(one) for one in value)

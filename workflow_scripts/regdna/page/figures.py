@@ -12,17 +12,17 @@ SHOWN_CURVES = 8
 
 def looks(results: Results) -> dict[str, plots.Series]:
     """The look of every model of the study."""
-    return plots.series({model: (results.family(model), results.label(model)) for model in results.study["models"]})
+    return plots.series({model: (results.family(model), results.label(model), results.base(model)) for model in results.study["models"]})
 
 
-def metrics_of(results: Results, dataset: str, file: str) -> str:
-    """The command that makes a file of every model of a dataset."""
-    return remake([f"{results.root}/{dataset}/{model}/{file}" for model in results.models(dataset)])
+def files_of(results: Results, dataset: str, models: list[str], file: str) -> str:
+    """The command that makes a file of some models of a dataset."""
+    return remake([f"{results.root}/{dataset}/{model}/{file}" for model in models])
 
 
 def forest(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
     """Mean AUROC of every model with its interval."""
-    rows = results.mean(dataset).sort_values("value", ascending=False, kind="stable").reset_index()
+    rows = results.mean(dataset).loc[results.ranked(dataset)].reset_index()
     beat = chosen.get("cnn")
     line = float(rows.set_index("model").at[beat, "value"]) if beat else None
     judged = np.isfinite(rows["low"]).any()
@@ -30,23 +30,26 @@ def forest(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
         f"bars are 95 % intervals from {rows['replicates'].iloc[0]:,} resamples of whole blocks of the test part and of seeds" if judged
         else "hollow dots carry no interval: the test part is too small to give one"
     )  # fmt: skip
-    caption = f"Mean AUROC over targets and seeds; {means}.{' Dashed: the CNN to beat, ' + beat + '.' if beat else ''}"
+    controls = " Crosses: controls, in the colour of the model that they are of." if any(map(results.base, rows["model"])) else ""
+    caption = f"Mean AUROC over targets and seeds; {means}.{' Dashed: the CNN to beat, ' + beat + '.' if beat else ''}{controls}"
     alt = "Mean AUROC of each model: " + ", ".join(f"{row.model} {number(row.value)}" for row in rows.itertuples())
     svg = plots.forest(rows, looks(results), line, name=f"forest-{dataset}", alt=alt)
-    return figure(svg, caption, metrics_of(results, dataset, "metrics.parquet"))
+    return figure(svg, caption, files_of(results, dataset, results.models(dataset), "metrics.parquet"))
 
 
 def curves(results: Results, dataset: str) -> list[dict]:
     """ROC and precision-recall curves of each target."""
     targets, cut = results.targets(dataset, SHOWN_CURVES)
     points = results.curves[results.curves["dataset"] == dataset]
-    mine = {model: look for model, look in looks(results).items() if model in results.models(dataset)}
+    shown = results.contenders(dataset)
+    mine = {model: look for model, look in looks(results).items() if model in shown}
+    without = " Controls are left out." if len(shown) < len(results.models(dataset)) else ""
     out = []
     for kind, title, chance in (("roc", "ROC", "chance"), ("pr", "Precision-recall", "chance, which is the prevalence")):
         alt = f"{title} curves of {', '.join(mine)} for {', '.join(targets['name'])}"
         svg = plots.curves(points, kind, targets, mine, name=f"{kind}-{dataset}", alt=alt)
-        caption = f"{title} curves on the test part, one panel a target{cut}; first seed of each model. Dashed: {chance}."
-        out.append(figure(svg, caption, metrics_of(results, dataset, "curves.parquet")))
+        caption = f"{title} curves on the test part, one panel a target{cut}; first seed of each model. Dashed: {chance}.{without}"
+        out.append(figure(svg, caption, files_of(results, dataset, shown, "curves.parquet")))
     return out
 
 
@@ -106,10 +109,10 @@ def variants(results: Results, some: list[Variants]) -> dict:
 
 
 def cost(results: Results) -> dict:
-    """Skill against training time over all datasets."""
+    """Skill against training time over all datasets, controls left out: they cost what their models do."""
     parts, titles = [], {}
     for dataset, entry in results.study["datasets"].items():
-        rows = results.mean(dataset).reset_index()[["dataset", "model", "value", "low", "high"]]
+        rows = results.mean(dataset).loc[results.contenders(dataset)].reset_index()[["dataset", "model", "value", "low", "high"]]
         parts.append(rows.assign(seconds=[results.seconds(dataset, model) for model in rows["model"]]))
         titles[dataset] = entry["title"]
     rows = pd.concat(parts, ignore_index=True)
@@ -117,5 +120,7 @@ def cost(results: Results) -> dict:
         f"{row.dataset} {row.model} {number(row.value)} at {row.seconds:.3g} s" for row in rows.itertuples()
     )
     caption = "Mean AUROC against the wall time of training one seed, start-up included. Bars: 95 % intervals; hollow: too small to judge."
+    if any(results.base(model) for model in results.study["models"]):
+        caption += " Controls are left out."
     paths = [f"{results.root}/comparison.parquet", f"{results.root}/ledger.tsv"]
     return figure(plots.cost(rows, looks(results), titles, name="cost", alt=alt), caption, f"snakemake {' '.join(paths)}")

@@ -45,6 +45,17 @@ class Variants:
 
 
 @dataclass(frozen=True)
+class Job:
+    """One training run: ``compute.json`` as ``cost``, and what the checkpoint's ``about.json`` says."""
+
+    dataset: str
+    model: str
+    seed: int
+    cost: dict
+    about: dict
+
+
+@dataclass(frozen=True)
 class Results:
     """All that the page is made from.
 
@@ -53,6 +64,8 @@ class Results:
         root: folder of the study's results, as targets name it.
         scores: rows of every metrics.parquet, with dataset, initialisation and replicates.
         comparison, ledger, curves: the tables of those names; curves with dataset.
+        jobs: every training run, in the order of datasets, models and seeds.
+        tuned: trials.tsv of every model that was tuned, by dataset and model.
         certificates: splits.json by dataset.
         places: loci.tsv by locus.
         assumptions: file and text of every assumption in the code.
@@ -67,6 +80,8 @@ class Results:
     comparison: pd.DataFrame
     ledger: pd.DataFrame
     curves: pd.DataFrame
+    jobs: list[Job]
+    tuned: dict[tuple[str, str], pd.DataFrame]
     certificates: dict[str, dict]
     loci: list[Locus]
     variants: list[Variants]
@@ -97,12 +112,44 @@ class Results:
         return list(dict.fromkeys(entry["weights"] for entry in self.study["models"].values() if entry.get("weights")))
 
     def label(self, model: str) -> str:
-        """A model's id for figures, with its random start beside it."""
-        return f"{model} · random weights" if self.weights(model).startswith("random") else model
+        """A model's id for tables and figures, with what it is a control of and its random start beside it."""
+        said = [model, f"control of {self.base(model)}" if self.base(model) else ""]
+        return " · ".join([*filter(None, said), *["random weights"] * self.weights(model).startswith("random")])
+
+    def base(self, model: str) -> str:
+        """The model that one is a control of; nothing for a model that is none."""
+        entry = self.study["models"][model]
+        return entry["base"] if entry["control"] else ""
 
     def models(self, dataset: str) -> list[str]:
-        """Models of a dataset in the study's order."""
+        """Models of a dataset in the study's order, controls behind the model that they are of."""
         return [model for model, entry in self.study["models"].items() if dataset in entry["datasets"]]
+
+    def contenders(self, dataset: str) -> list[str]:
+        """The same without controls."""
+        return [model for model in self.models(dataset) if not self.base(model)]
+
+    def controls(self, dataset: str, model: str) -> list[str]:
+        """The controls of a model on a dataset."""
+        return [one for one in self.models(dataset) if self.base(one) == model]
+
+    def ranked(self, dataset: str) -> list[str]:
+        """Models of a dataset by their mean AUROC, the highest first; controls behind all others."""
+        value = self.mean(dataset)["value"].sort_values(ascending=False, kind="stable")
+        return sorted(value.index, key=lambda model: bool(self.base(model)))
+
+    def collapsed(self, dataset: str, model: str) -> str:
+        """How many of a model's seeds collapsed, and how many runs that did were given up for another seed; nothing if none did.
+
+        A control without labels to learn from is to be at chance, and collapses by that.
+        """
+        mine = [job.cost for job in self.jobs if (job.dataset, job.model) == (dataset, model)]
+        kept, lost = sum(cost["collapsed"] for cost in mine), sum(len(cost["failures"]) for cost in mine)
+        if self.study["models"][model]["control"] == "shuffled-labels":
+            return ""
+        said = [f"{kept} of {len(mine)} seed{'s' if len(mine) > 1 else ''} collapsed" if kept else "",
+                f"{lost} collapsed run{'s' if lost > 1 else ''} given up for another seed" if lost else ""]  # fmt: skip
+        return ", ".join(filter(None, said))
 
     def mean(self, dataset: str, metric: str = "auroc", part: str = "test") -> pd.DataFrame:
         """Rows of the mean over targets and seeds, one a model, by model."""

@@ -13,18 +13,18 @@ LONGEST_ALLELE = 12
 
 
 def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
-    """One row a model: skill with interval, seeds, cost, size."""
+    """One row a model: skill with interval, seeds, cost, size; controls behind all others."""
     mean, validation = results.mean(dataset), results.mean(dataset, part="validation")
     precision = results.mean(dataset, "average_precision")
     seeds = pick(results.scores, dataset=dataset, metric="auroc", part="test", target=MEAN).query("seed >= 0")
     rows = []
-    for model in mean.sort_values("value", ascending=False, kind="stable").index:
+    for model in results.ranked(dataset):
         one, ap, entry = mean.loc[model], precision.loc[model], results.study["models"][model]
         each = seeds[seeds["model"] == model]["value"]
         cost = pick(results.runs, dataset=dataset, model=model)
         spread = f"sd {number(each.std(ddof=1), 4)}" if len(each) > 1 else "one seed"
         rows.append([
-            words(model, "best of its family" if model in chosen.values() else ""),
+            words(model, standing(results, model, chosen), results.collapsed(dataset, model)),
             words(KINDS[results.family(model)], entry["regime"]), words(results.weights(model).partition(",")[0]),
             cell(one.value, detail=between(one.low, one.high) or one.verdict),
             cell(each.mean(), ", ".join(number(value) for value in each), detail=spread),
@@ -37,6 +37,13 @@ def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
     paths = [f"{results.root}/{dataset}/{model}/metrics.parquet" for model in results.models(dataset)]
     caption = "Leaderboard: test part, mean over targets and seeds, 95 % intervals below"
     return table(caption, columns, rows, f"{remake(paths)} {results.root}/ledger.tsv")
+
+
+def standing(results: Results, model: str, chosen: dict[str, str]) -> str:
+    """What a model is in the leaderboard: the best of its family, a control of another, or neither."""
+    if results.base(model):
+        return f"control of {results.base(model)}"
+    return "best of its family" if model in chosen.values() else ""
 
 
 def memory(cost: pd.DataFrame) -> dict:
@@ -66,8 +73,8 @@ def per_target(results: Results, dataset: str) -> dict:
 
 
 def differences(results: Results, dataset: str) -> dict:
-    """One row a pair of models, the one with the higher mean AUROC first."""
-    order = list(results.mean(dataset).sort_values("value", ascending=False, kind="stable").index)
+    """One row a pair of models, the one with the higher mean AUROC first; controls are compared with their own model alone, elsewhere."""
+    order = [model for model in results.ranked(dataset) if not results.base(model)]
     at = pick(results.comparison, dataset=dataset, target=MEAN).set_index(["metric", "model", "against"])
     rows = []
     for first, model in enumerate(order):

@@ -36,9 +36,9 @@ def cell(value: float, text: str | None = None, digits: int = 3, detail: str = "
     return {"text": shown, "value": repr(float(value)) if good else "", "number": True, "detail": detail}
 
 
-def words(text: str, detail: str = "") -> dict:
-    """A table's text, with a smaller line below."""
-    return {"text": str(text), "detail": detail, "number": False}
+def words(text: str, detail: str = "", flag: str = "") -> dict:
+    """A table's text, with a smaller line below, and one that must not be overlooked."""
+    return {"text": str(text), "detail": detail, "flag": flag, "number": False}
 
 
 def table(caption: str, columns: list[str], rows: list[list[dict]], target: str) -> dict:

@@ -107,8 +107,7 @@ def fit(
             net.train()
             for batch in run.batches.epoch(now["epoch"], now["step"]):
                 loss, tokens = run.update(batch, now["epoch"])
-                now["loss"] = now["loss"] + loss
-                now["tokens"] += tokens
+                now["loss"], now["tokens"] = now["loss"] + loss, now["tokens"] + tokens
                 now["step"] += 1
                 show((now["epoch"] - 1) * len(rows) + min(now["step"] * settings["batch_size"], len(rows)))
                 asked, due = team.highest(stop.signal, int(time.monotonic() - saved_at > save_seconds))
@@ -122,6 +121,8 @@ def fit(
                 raise FloatingPointError(f"the loss is {loss} in epoch {now['epoch']}; lower training.learning_rate")
             team.average_buffers(net)
             logits = team.whole(run.logits(team.share(checks)), len(checks)).astype(np.float64)
+            if not np.isfinite(logits).all():
+                raise FloatingPointError(f"a logit is no finite number after epoch {now['epoch']}; lower training.learning_rate")
             odds = log_odds(logits, data.exclusive)
             ap = mean_ap(truth, odds, known)
             now["history"].append({"epoch": now["epoch"], "loss": loss, "validation_ap": ap})
@@ -147,7 +148,7 @@ def fit(
         "parameters": count(net),
         "trained_parameters": trained,
         "sequences": epochs * len(rows),
-        "tokens": now["tokens"] or None,
+        "tokens": int(now["tokens"]) or None,
         "steps": epochs * len(run.batches),
         "epochs": epochs,
         "seconds": round(now["seconds"], 3),
@@ -159,6 +160,7 @@ def fit(
         "collapsed": collapsed,
         "precision": team.precision,
         "processes": team.size,
+        "peak_gpu_bytes": torch.cuda.max_memory_allocated() if team.device.type == "cuda" else 0,
         "micro_batch": run.micro_batch,
     }
 
@@ -201,8 +203,8 @@ class Run:
             self.net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
         self.weight = positive_weight(data).to(team.device) if settings["balance"] and not data.exclusive else None
 
-    def update(self, batch: Batch, epoch: int) -> tuple[torch.Tensor, int]:
-        """One update of the weights; gives the batch's loss over all processes' windows, on the device, and this one's tokens.
+    def update(self, batch: Batch, epoch: int) -> torch.Tensor:
+        """One update of the weights; gives loss and tokens of the batch, of all processes, float64 (2,) on the device.
 
         Raises:
             ValueError: memory does not take what cannot be cut further.
@@ -211,11 +213,11 @@ class Run:
             self.optimiser.zero_grad(set_to_none=True)
             self.team.seed(self.seed, epoch, batch.number)
             try:
-                loss, tokens, short = *self._accumulate(batch), False
+                told, short = self._accumulate(batch), False
             except RuntimeError as error:
                 if not ran_out(error):
                     raise
-                loss, tokens, short = torch.zeros((), device=self.team.device), 0, True
+                told, short = torch.zeros(2, device=self.team.device), True
             if not self.team.highest(int(short))[0]:
                 break
             self._halve()
@@ -223,21 +225,22 @@ class Run:
         torch.nn.utils.clip_grad_norm_(self.trained, self.settings["clip"])
         self.optimiser.step()
         self.schedule.step()
-        return self.team.sum(loss), tokens
+        return self.team.sum(told)
 
-    def _accumulate(self, batch: Batch) -> tuple[torch.Tensor, int]:
-        total, tokens, where = torch.zeros((), device=self.team.device), 0, self.team.device
+    def _accumulate(self, batch: Batch) -> torch.Tensor:
+        where = self.team.device
+        total = torch.zeros(2, dtype=torch.float64, device=where)
         for inputs, labels, known in batch.parts(self.micro_batch):
+            tokens = inputs["attention_mask"].sum() if "attention_mask" in inputs else 0
             inputs = {name: to(value, where) for name, value in inputs.items()}
             with self.team.autocast():
                 logits = self.net(**inputs).logits
             loss = loss_of(logits.float(), to(labels, where), self.data.exclusive, None if known is None else to(known, where), self.weight)
             loss = loss * batch.weight
             loss.backward()
-            total += loss.detach()
-            if "input_ids" in inputs:
-                tokens += inputs["input_ids"].numel()
-        return total, tokens
+            total[0] += loss.detach()
+            total[1] += tokens
+        return total
 
     def _halve(self) -> None:
         torch.cuda.empty_cache()
@@ -257,7 +260,7 @@ class Run:
             "network": states.kept(self.net),
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "now": {**now, "loss": float(now["loss"])},
+            "now": {**now, "loss": float(now["loss"]), "tokens": int(now["tokens"])},
         }
 
     def resume(self, saved: dict, now: dict) -> dict:
