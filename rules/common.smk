@@ -21,7 +21,7 @@ from regdna.step import InputError
 from regdna.store import write_json
 from regdna.roster import complete_models
 from regdna.study import check_datasets, read_studies, references, weight_files
-from regdna.train import module_of
+from regdna.train import module_of, modules_of
 from regdna.tuning import check, draw
 
 SCHEMA = {
@@ -78,7 +78,7 @@ def model_code(script):
 
     def digest(wildcards):
         entry = model(wildcards)
-        trainer = [module_of(entry["architecture"], entry["regime"])] if script in ("train.py", "tune.py") else []
+        trainer = modules_of(entry) if script in ("train.py", "tune.py") else []
         return code(script, *modules(entry["architecture"]), *trainer)
 
     return digest

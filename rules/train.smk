@@ -32,7 +32,6 @@ rule tune_model:
         share=lookup(within=STUDIES, dpath="{study}/tuning/share"),
         labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
         seed=lookup(within=STUDIES, dpath="{study}/seeds/0"),
-        gpu=gpus,
         store="results/store",
     script:
         "../workflow_scripts/tune.py"
@@ -91,7 +90,6 @@ rule train_model:
         code=model_code("train.py"),
         entry=recipe,
         labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
-        gpu=gpus,
         store="results/store",
     script:
         "../workflow_scripts/train.py"

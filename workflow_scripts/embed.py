@@ -10,7 +10,6 @@ from regdna.models import network
 from regdna.step import InputError, run
 from regdna.store import atomic_folder
 from regdna.train.data import Data
-from regdna.train.start import sample
 from regdna.windows import Sequences
 
 
@@ -53,7 +52,7 @@ def main(
         }
         data = Data(seen, None, frame, False)
         start = Path(weights[0]).parent if weights else None
-        net = models.family(entry["architecture"]).build(about, lambda: sample(data, data.rows("train")), start).to(network.device())
+        net = models.family(entry["architecture"]).build(about, data.sample, start).to(network.device())
         poolings = getattr(net.pooling, "names", [entry["parameters"]["pooling"]])
         said = {key: about[key] for key in ("architecture", "initialisation", "weights", "weights_digest", "seed")}
         said |= {"split_digest": certificate["digest"], "length": seen.length, "control": entry["control"], "centre": entry["centre"]}

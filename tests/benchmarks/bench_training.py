@@ -1,8 +1,9 @@
 """The training loop against bare PyTorch; rows training-20ms, training-5ms, training-basset-bf16 and bucketing-mixed.
 
-Each pair runs in one process, alternating, on all threads but for the first two rows, which have one; ratios are medians over alternations. The bare loop
-has the codes in memory, changes nothing about them, and does no more than forward, loss, backward, clipping and AdamW; ours
-reads the windows, draws strand and shift, and looks for signals between updates. Prints one JSON object a line.
+Each pair runs in one process, alternating, on all threads but for the first two rows, which have one; ratios are medians over
+alternations. The bare loop has the codes in memory, changes nothing about them, and does no more than forward, loss, backward,
+clipping and AdamW; ours reads the windows, draws strand and shift, and looks for signals between updates. Prints one JSON object
+a line.
 """
 
 import gzip

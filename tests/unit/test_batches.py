@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise, product
 from types import SimpleNamespace
 
@@ -238,8 +239,6 @@ class TestShare:
         assert (thinned(np.array(["train"] * 9, dtype=object), 0.01) == "train").sum() == 1
 
     def test_material_opens_with_its_share(self, tmp_path):
-        from dataclasses import replace
-
         whole = toy_models.material(tmp_path)
         assert len(replace(whole, share=0.5).open().rows("train")) == 30 and len(whole.open().rows("train")) == 60
         assert np.array_equal(replace(whole, share=0.5).open().rows("validation"), whole.open().rows("validation"))

@@ -2,8 +2,8 @@ import math
 
 import numpy as np
 import pytest
-import toy_models
 import torch
+import toy_models
 
 from regdna import models
 from regdna.train.measure import count

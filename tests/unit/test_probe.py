@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score
 from regdna import embed, models
 from regdna.embed import Embeddings
 from regdna.models.classifier import Classifier, probability
+from regdna.models.logistic import fit_path
 from regdna.step import InputError
 from regdna.train import probe
 from regdna.train.measure import mean_ap
@@ -45,6 +46,19 @@ def planted(folder, entry, data, make):
         array = np.stack([make(name, layer, data.targets[held.rows]) for layer in range(LAYERS + 1)], 1)
         np.save(path / f"{name}.npy", array.astype(np.float32))
     return path
+
+
+class Given:
+    """Labels as an array holds them, all known."""
+
+    def __init__(self, labels):
+        self.labels, self.names = labels, [str(at) for at in range(labels.shape[1])]
+
+    def __getitem__(self, rows):
+        return self.labels[rows]
+
+    def known(self, rows):
+        return None
 
 
 def noise(seed, rows):
@@ -128,6 +142,24 @@ class TestSweep:
             # Of penalties that rank alike, the strongest.
             assert row["l2"] == max(l2 for l2, score in zip(probe.STRENGTHS, scores, strict=True) if score > max(scores) - 1e-9)
 
+    def test_of_three_classes_biases_have_a_say(self, tmp_path, data):
+        """Common and rare classes are ranked by odds against all others, in which the biases of the others stand."""
+        draw = np.random.default_rng(3)
+        labels = np.eye(3, dtype=bool)[draw.choice(3, 240, p=[0.8, 0.15, 0.05])]
+        path = planted(tmp_path / "embeddings", about(pooling="mean"), data, lambda name, layer, given: noise(layer, len(given)))
+        held = Embeddings(path)
+        array = np.load(path / "mean.npy")
+        array[:, 1, :3] += labels[held.rows]
+        np.save(path / "mean.npy", array)
+        data.exclusive, data.targets = True, Given(labels)
+        rows, checks = (held.places(data.rows(part)) for part in ("train", "validation"))
+        weights, biases = fit_path(held.read("mean", 1, rows), labels[held.rows[rows]], None, True, probe.STRENGTHS)
+        logits = held.read("mean", 1, checks) @ weights.transpose(0, 2, 1) + biases[:, None]
+        shares = np.exp(logits) / np.exp(logits).sum(2, keepdims=True)
+        truth = labels[held.rows[checks]]
+        expected = max(np.mean([average_precision_score(truth[:, t], share[:, t]) for t in range(3)]) for share in shares)
+        assert probe.sweep(held, data, [(1, "mean")])[0]["validation_ap"] == pytest.approx(expected, abs=1e-9)
+
     def test_of_penalties_that_rank_alike_the_strongest_is_taken(self, tmp_path, data):
         path = planted(tmp_path / "embeddings", about(pooling="mean"), data, lambda name, layer, labels: telling(layer, labels, 1e-3))
         assert all(
@@ -186,6 +218,10 @@ class TestFit:
         classifier, checks = Classifier(out), data.rows("validation")
         odds = classifier.log_odds(data.sequences[checks], data.position(checks))
         assert mean_ap(data.targets[checks], odds) == pytest.approx(cost["validation_ap"], abs=0.01)
+        # A bias without penalty brings the mean probability of the training windows to their share of positives.
+        rows = data.rows("train")
+        shares = probability(classifier.log_odds(data.sequences[rows], data.position(rows))).mean(0)
+        assert shares == pytest.approx(data.targets[rows].mean(0), abs=0.01)
         assert cost["sequences"] == len(data.rows("train")) and cost["epochs"] == cost["steps"] == 0
         assert cost["tokens"] == Embeddings(path).about["tokens"] and cost["flops"] > 0
         assert cost["trained_parameters"] == 3 * 17 and cost["parameters"] > cost["trained_parameters"]

@@ -6,16 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import toy_models
 from safetensors.torch import load_file
 from torch import nn
 
-from regdna import attempts, models, store
+from regdna import attempts, store
 from regdna.step import InputError
 from regdna.train import descent, job, state
 from regdna.train.descent import Run
@@ -133,10 +133,9 @@ class TestResume:
             kill_after(patch, 6)
             _trained(data, tmp_path / "killed", architecture, path, ALWAYS, **more)
         saved = torch.load(path, weights_only=True)
-        trainable = [one for name, one in saved["network"].items() if re.search(r"lora_|ia3_|^head\.", name)]
-        assert sum(one.numel() for one in trainable) == undisturbed["trained_parameters"]
-        rest = sum(one.numel() for name, one in saved["network"].items() if not re.search(r"lora_|ia3_|^head\.", name))
-        assert rest < 100 and undisturbed["parameters"] > 50_000  # rotary frequencies and positions are buffers
+        own = {name: one for name, one in saved["network"].items() if re.search(r"lora_|ia3_|^head\.", name)}
+        assert sum(one.numel() for one in own.values()) == undisturbed["trained_parameters"] < 0.01 * undisturbed["parameters"]
+        assert all(re.search("inv_freq|position_ids", name) for name in saved["network"].keys() - own.keys())  # buffers
         assert path.stat().st_size < undisturbed["parameters"]  # bytes; weights alone would be four times as many
         cost, resumed = _trained(data, tmp_path / "resumed", architecture, path, **more)
         assert same(whole, resumed) and cost["resumed_from"] == {"epoch": 2, "step": 2}
@@ -277,7 +276,7 @@ class TestSignals:
         assert f"ended by signal {int(number)}; saved after" in said and "Traceback" not in said
         assert not (tmp_path / "out/checkpoint").exists() and not list((tmp_path / "store").glob("*/lease"))
 
-        arguments = (files, entry, "toy", 1)
+        arguments = (replace(files, seed=1), entry, "toy", 1)
         (tmp_path / "resumed").mkdir()
         (tmp_path / "whole").mkdir()
         cost = job.fit(*arguments, tmp_path / "resumed", tmp_path / "store")
@@ -290,13 +289,16 @@ class TestSignals:
 KILLS = """
 import os, random, signal, sys, time
 from pathlib import Path
+import sklearn.metrics  # once here, not in every process
 import toy_models
+from regdna import models
 from regdna.train import descent
 
+models.family("basset"), models.module("basset")
 folder, seed, kills = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 data = toy_models.data(folder / "data")
 about = toy_models.about("basset", toy_models.BASSET, 60, 3)
-settings = toy_models.SETTINGS | {"epochs": 10, "batch_size": 4, "patience": 10}
+settings = toy_models.SETTINGS | {"epochs": 12, "batch_size": 4, "patience": 12}
 
 def start(out, state, save_seconds):
     child = os.fork()  # a process of its own, without the seconds that importing takes
@@ -305,6 +307,7 @@ def start(out, state, save_seconds):
             out.mkdir()
             cost = descent.fit(about, data, out, settings, state, save_seconds=save_seconds)
             (out / "resumed").write_text(str(cost["resumed_from"]))
+            print("took", time.monotonic() - begun, cost["seconds"], file=sys.stderr, flush=True)
             os._exit(0)
         except BaseException as error:
             print(repr(error), flush=True)
@@ -463,8 +466,3 @@ def test_a_job_that_dies_with_its_disk_full_leaves_no_lease(tmp_path, monkeypatc
         job.fit(material, entry, "toy", 1, tmp_path / "run", tmp_path / "store")
     assert not list((tmp_path / "store").glob("*/lease"))
     assert store.sweep(tmp_path / "store") == 0 and not list((tmp_path / "store").rglob("*.pt"))
-    assert np.all([one["outcome"] is None for one in attempts.all(next((tmp_path / "store").glob("*/attempts.jsonl")))])
-
-
-def test_the_family_of_a_resumed_network_need_not_be_asked_for_a_state():
-    assert not hasattr(models.family("basset"), "state")

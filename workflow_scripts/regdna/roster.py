@@ -55,7 +55,7 @@ def complete_models(study: dict, architectures: dict, sources: dict, limits: Lim
                 raise InputError(f"{key}.parameters.{one}: {entry['parameters'][one]!r} is not one of {', '.join(values)}")
         if entry["regime"] == "probe" and entry["parameters"].get("pooling") == "attention":
             raise InputError(f"{key}.parameters.pooling: attention has weights of its own, and a probe trains none; choose another")
-        entry["training"] = _override(study["training"], entry["training"], f"{key}.training")
+        entry["training"] = _override(study["training"], entry["training"], f"{key}.training", sizes=False)  # the schema has their limits
         validate(entry["training"], {**schema["$defs"]["training"], "$defs": schema["$defs"]}, name, f"models.{model}.training.")
         # Row zero and a probe on published weights draw no random numbers: further seeds would repeat the first.
         drawn = known.family != "row zero" and (entry["regime"], entry["initialisation"]) != ("probe", "published")
@@ -134,7 +134,7 @@ def _limits(limits: Limits, entry: dict, key: str) -> list[int | None]:
         raise InputError(f"{key}.parameters: {error}") from None
 
 
-def _override(defaults: dict, given: dict, key: str) -> dict:
+def _override(defaults: dict, given: dict, key: str, sizes: bool = True) -> dict:
     for name, value in given.items():
         if name not in defaults:
             raise InputError(f"{key}.{name}: unknown key{nearest(name, defaults)}")
@@ -142,7 +142,7 @@ def _override(defaults: dict, given: dict, key: str) -> dict:
         kinds = f"{type(default).__name__} of {type(default[0]).__name__}" if isinstance(default, list) else type(default).__name__
         if not _alike(value, default):
             raise InputError(f"{key}.{name}: {value!r} is not of type {kinds}; write {_hint(value)}")
-        if any(number < (1 if isinstance(number, int) else 0) for number in _numbers(value, default)):
+        if sizes and any(number < (1 if isinstance(number, int) else 0) for number in _numbers(value, default)):
             raise InputError(f"{key}.{name}: {value!r} is too small; sizes are at least 1, rates at least 0")
     return {**defaults, **given}
 

@@ -27,9 +27,9 @@ class InputError(Exception):
 def run(main: Callable[..., None]) -> None:
     """Call ``main`` with the arguments of the Snakemake job that runs the calling script, or of the command line.
 
-    Under Snakemake the names of input, output and params (less ``code``) must be arguments of ``main``; wildcards,
-    threads, the resource ``gpu`` and keys of the config are passed if ``main`` has them. Outside, a command line is built from the signature. An ``InputError``
-    ends the process with its one line and exit code 1.
+    Under Snakemake the names of input, output and params (less ``code``) must be arguments of ``main``; wildcards, threads, the
+    resource ``gpu`` and keys of the config are passed if ``main`` has them. Outside, a command line is built from the signature.
+    An ``InputError`` ends the process with its one line and exit code 1.
 
     Raises:
         TypeError: the job gives a name that ``main`` does not take, or leaves out one that it needs.

@@ -35,6 +35,11 @@ class Data:
         """Centre of windows on their chromosome in bp, float (n,)."""
         return ((self.windows["start"] + self.windows["end"]) / 2).to_numpy()[rows]
 
+    def sample(self) -> np.ndarray:
+        """Evenly spaced training windows of about five million bases in all, uint8 (n, L); what a tokeniser is learned from."""
+        rows = self.rows("train")
+        return self.sequences[rows[:: max(1, len(rows) * self.sequences.length // 5_000_000)]]
+
 
 @dataclass(frozen=True)
 class Material:

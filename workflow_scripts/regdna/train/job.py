@@ -37,7 +37,8 @@ def fit(
     """Train and write a checkpoint to ``folder``; gives what to add to the ledger.
 
     A lease in the store keeps a second copy of the job waiting, and what was trained before is gone on with if code, entry, data,
-    seed and threads are the same. The store's entry stays until ``done`` is called.
+    seed and threads are the same. The store's entry, ``state``, is left
+    for the caller to remove once everything is written.
 
     Args:
         material: the dataset.
@@ -159,6 +160,10 @@ def _tries(
                 cost = trainer.fit(mine, data, folder, settings, path, **more)
         cost.setdefault("seconds", round(time.perf_counter() - begun, 3))
         if not cost.get("collapsed") or len(failures) >= entry["training"].get("retries", 0):
+            # Later steps know a run by the seed that the study lists, and draw for a control with it.
+            path = folder / "about.json"
+            said = {**json.loads(path.read_text()), "seed": seed, "trained_seed": tried}
+            path.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n")
             return {"collapsed": False, **cost, "failures": failures, "trained_seed": tried}
         failures.append({"seed": tried, "validation_ap": cost["validation_ap"], "seconds": cost["seconds"]})
         log.warning("seed %d collapsed; trying seed %d", tried, seed + NEXT_SEED * len(failures))

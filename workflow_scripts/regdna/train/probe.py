@@ -15,7 +15,6 @@ from regdna.models.precision import resolve
 from regdna.step import InputError, progress
 from regdna.train.data import Data
 from regdna.train.measure import count, forward_flops, mean_ap
-from regdna.train.start import sample
 
 log = logging.getLogger("regdna")
 # ASSUME: a probe's penalty is one of nine from 0.0001 to 10,000, as scikit-learn's 1/C: the summed loss has half the penalty times the
@@ -45,7 +44,7 @@ def fit(about: dict, data: Data, folder: Path, embeddings: Path, start: Path | N
     """
     held = _opened(embeddings, data, about["split_digest"])
     family = models.family(about["architecture"])
-    net = family.build(about, lambda: sample(data, data.rows("train")), start).to(network.device())
+    net = family.build(about, data.sample, start).to(network.device())
     about = {**about, "initial_digest": weights.digest(dict(net.named_parameters()))}
     if identity(net) != held.about["digest"]:
         raise InputError(f"{embeddings}: made with another network than {about['model']} is; delete it and run again")

@@ -57,7 +57,9 @@ def fit(processes: int, threads: int, about: dict, material: Material, folder: P
         raise SystemExit(128 + int(error.sigval)) from None
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
-        raise ValueError(f"a process of {processes} failed: {failure.message}") from error
+        # Of an exception the launcher keeps a record, with the trace that it has logged; of a signal a line.
+        told = failure.message["message"] if isinstance(failure.message, dict) else failure.message
+        raise ValueError(f"a process of {processes} failed: {told}") from error
 
 
 @record

@@ -1,11 +1,11 @@
 """A network as training finds it: built, its pooling chosen, adapters on."""
 
+import importlib
 from pathlib import Path
-
-import numpy as np
 
 from regdna import models
 from regdna.models import weights
+from regdna.train import PROBE
 from regdna.train.data import Data
 
 
@@ -19,23 +19,18 @@ def begin(about: dict, data: Data, start: Path | None, embeddings: Path | None =
         embeddings: of the frozen network, where a pooling is chosen.
     """
     family = models.family(about["architecture"])
-    net = family.build(about, lambda: sample(data, data.rows("train")), start)
+    net = family.build(about, data.sample, start)
     about = {**about, "initial_digest": weights.digest(dict(net.named_parameters()))}
     if about["parameters"].get("pooling") == "best":
         import torch
 
         from regdna.models.pooling import pooling
-        from regdna.train import probe
 
-        name, scores = probe.best_pooling(embeddings, data)
+        # By name: an edit of it trains only those networks again whose pooling it chooses.
+        name, scores = importlib.import_module(PROBE).best_pooling(embeddings, data)
         torch.manual_seed(about["seed"])
         net.pooling = pooling(name, net.head.in_features)
         about = {**about, "parameters": {**about["parameters"], "pooling": name}, "pooling_ap": scores}
     if about["regime"] in ("lora", "ia3"):
         family.adapt(net, about)
     return net, about
-
-
-def sample(data: Data, rows: np.ndarray) -> np.ndarray:
-    """Evenly spaced training windows of about five million bases in all, uint8 (n, L); what a tokeniser is learned from."""
-    return data.sequences[rows[:: max(1, len(rows) * data.sequences.length // 5_000_000)]]

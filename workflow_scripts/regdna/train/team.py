@@ -28,7 +28,9 @@ class Team:
         self.precision = resolve(precision)
         AcceleratorState._reset_state(reset_partial_state=False)  # the precision of an earlier training in this process
         self._accelerator = Accelerator(mixed_precision="bf16" if self.precision == "bf16" else "no", cpu=not torch.cuda.is_available())
-        self.device, self.size, self.rank = self._accelerator.device, self._accelerator.num_processes, self._accelerator.process_index
+        # Of several processes on CPUs each has one by number, which torch.load knows nothing of.
+        self.device = self._accelerator.device if torch.cuda.is_available() else torch.device("cpu")
+        self.size, self.rank = self._accelerator.num_processes, self._accelerator.process_index
         self.autocast = self._accelerator.autocast
 
     @property
