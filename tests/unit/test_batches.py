@@ -89,7 +89,16 @@ class TestEpoch:
 
     @pytest.mark.parametrize(
         ("size", "team", "sizes"),
-        [(59, 1, [59]), (58, 1, [58, 2]), (58, 2, [58]), (57, 2, [57]), (56, 2, [56, 4]), (100, 1, [60]), (60, 1, [60]), (16, 1, [16, 16, 16, 12])],
+        [
+            (59, 1, [59]),
+            (58, 1, [58, 2]),
+            (58, 2, [58]),
+            (57, 2, [57]),
+            (56, 2, [56, 4]),
+            (100, 1, [60]),
+            (60, 1, [60]),
+            (16, 1, [16, 16, 16, 12]),
+        ],
     )
     def test_a_last_batch_that_leaves_a_process_one_window_is_left_out(self, data, size, team, sizes):
         found = made(data, settings=PLAIN | {"batch_size": size}, team=member(0, team))
@@ -121,11 +130,11 @@ class TestParts:
     @pytest.mark.parametrize("most", [1, 2, 5, 15, 16, 100])
     def test_every_window_is_in_one_part_with_its_labels(self, data, encode, most):
         for batch in made(data, encode).epoch(1):
-            parts = batch.parts(most)
-            name = "codes" if encode is as_they_are else "input_ids"
+            parts, name = batch.parts(most), "codes" if encode is as_they_are else "input_ids"
 
             def rows(inputs, labels, known, name=name):
-                return [(one[one > 0].numpy().tobytes(), two.tolist(), three.tolist()) for one, two, three in zip(inputs[name], labels, known, strict=True)]
+                together = zip(inputs[name], labels.tolist(), known.tolist(), strict=True)
+                return [(one[one > 0].numpy().tobytes(), two, three) for one, two, three in together]
 
             assert sorted(row for part in parts for row in rows(*part)) == sorted(rows(batch.inputs, batch.labels, batch.known))
             assert all(1 <= len(labels) <= most for _, labels, _ in parts)

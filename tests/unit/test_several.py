@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import toy_models
@@ -18,6 +19,7 @@ from torch import nn
 from regdna import models
 from regdna.step import InputError
 from regdna.train import descent, job, several
+from regdna.train import team as team_module
 from regdna.train.descent import Run
 from regdna.train.team import Team
 
@@ -109,13 +111,65 @@ def test_normalisation_sees_a_process_s_own_windows_and_ends_near(tmp_path):
     settings = SETTINGS | {"epochs": 6, "batch_size": 40, "patience": 6, "shift": 0, "reverse_complement": False}
     (cost, whole), (shared, found) = (fit(material, tmp_path / fit.__name__, "basset", settings) for fit in (alone, together))
     assert shared["steps"] == cost["steps"] == 30
-    # Three targets, one by chance: 0.83 is what the motif alone gives.
-    assert min(cost["validation_ap"], shared["validation_ap"]) > 0.7
-    assert shared["validation_ap"] == pytest.approx(cost["validation_ap"], abs=0.1)
-    for name in whole:
-        if "running_mean" in name:
-            assert found[name].numpy() == pytest.approx(whole[name].numpy(), abs=0.3)
-    assert int(found["layers.1.num_batches_tracked"]) == int(whole["layers.1.num_batches_tracked"])
+    # Three targets, one by chance: 0.83 is what the motif alone gives, and what both were seen to come to, 0.003 apart.
+    assert min(cost["validation_ap"], shared["validation_ap"]) > 0.75
+    assert shared["validation_ap"] == pytest.approx(cost["validation_ap"], abs=0.05)
+
+
+class TestTeam:
+    """What a process of two makes of what the other one tells it."""
+
+    @pytest.fixture
+    def team(self):
+        team = object.__new__(Team)
+        team.rank, team.size, team.device = 0, 2, torch.device("cpu")
+        return team
+
+    def told(self, monkeypatch, others):
+        """Have the other process tell tensors, in turn, in every sum or maximum."""
+        others = iter(others)
+
+        def reduce(mine, how=torch.distributed.ReduceOp.SUM):
+            other = next(others)
+            mine.copy_(torch.maximum(mine, other) if how == torch.distributed.ReduceOp.MAX else mine + other)
+
+        monkeypatch.setattr(torch.distributed, "all_reduce", reduce)
+
+    def test_the_highest_number_of_any_process_counts(self, team, monkeypatch):
+        self.told(monkeypatch, [torch.tensor([0, 15])])
+        assert team.highest(3, 0) == [3, 15]
+
+    def test_gradients_are_summed_where_one_process_had_none_too(self, team, monkeypatch):
+        some = [nn.Parameter(torch.zeros(size)) for size in (2, 3)]
+        some[0].grad = torch.tensor([1.0, 2.0])
+        self.told(monkeypatch, [torch.tensor([10.0, 20.0, 1.0, 2.0, 3.0])])
+        team.sum_gradients(some)
+        assert [one.grad.tolist() for one in some] == [[11.0, 22.0], [1.0, 2.0, 3.0]]
+
+    def test_gradients_travel_in_bundles_of_one_type_and_a_size(self):
+        tensors = [torch.zeros(size, dtype=dtype) for size in (30, 60, 200) for dtype in (torch.float32, torch.bfloat16)]
+        bundles = team_module._bundles(tensors, 400)
+        assert sorted(id(one) for bundle in bundles for one in bundle) == sorted(map(id, tensors))
+        for bundle in bundles:
+            assert len({one.dtype for one in bundle}) == 1 and (len(bundle) == 1 or sum(one.nbytes for one in bundle) <= 400)
+        assert len(bundles) == 4
+
+    def test_running_statistics_become_the_mean_and_counts_stay(self, team, monkeypatch):
+        net = nn.BatchNorm1d(2)
+        net.running_mean.copy_(torch.tensor([1.0, 2.0]))
+        net.num_batches_tracked += 4
+        self.told(monkeypatch, [torch.tensor([3.0, 6.0]), torch.tensor([3.0, 5.0])])
+        team.average_buffers(net)
+        assert net.running_mean.tolist() == [2.0, 4.0] and net.running_var.tolist() == [2.0, 3.0] and net.num_batches_tracked == 4
+
+    def test_rows_come_back_in_their_order(self, team, monkeypatch):
+        rows = np.arange(10).reshape(5, 2)
+
+        def gather(parts, mine):
+            parts[:] = [mine, rows[1::2]]
+
+        monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+        assert np.array_equal(team.whole(rows[team.share(np.arange(5))], 5), rows)
 
 
 PARENT = """
@@ -141,7 +195,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_to_the_job_has_its_processes_save_and_a_second_job_goes_on(tmp_path, number):
-    settings = SETTINGS | {"epochs": 40, "patience": 40, "batch_size": 4}
+    settings = SETTINGS | {"epochs": 15, "patience": 15, "batch_size": 6}
     (tmp_path / "parent.py").write_text(PARENT)
     command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path), json.dumps(settings), "ended"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -154,6 +208,8 @@ def test_a_signal_to_the_job_has_its_processes_save_and_a_second_job_goes_on(tmp
     assert process.returncode == 128 + number and time.monotonic() - begun < 15, said
     assert f"ended by signal {int(number)}; saved after" in said
     assert not list((tmp_path / "store").glob("*/lease")) and not list((tmp_path / "ended").iterdir())
+    if number == signal.SIGUSR1:
+        return  # going on is as after the other
 
     entry = {
         "architecture": "deepsea", "parameters": toy_models.DEEPSEA, "regime": "full", "initialisation": "random", "context": 0,
@@ -163,7 +219,7 @@ def test_a_signal_to_the_job_has_its_processes_save_and_a_second_job_goes_on(tmp
     material = toy_models.material(tmp_path / "data")
     cost = job.fit(material, entry, "toy", 1, tmp_path / "resumed", tmp_path / "store", threads=2, processes=2)
     said_epoch = f"updates of epoch {cost['resumed_from']['epoch']}"
-    assert f"saved after {cost['resumed_from']['step']} {said_epoch}" in said and cost["epochs"] <= 40
+    assert f"saved after {cost['resumed_from']['step']} {said_epoch}" in said and cost["epochs"] == 15
     assert [one["outcome"] for one in cost["attempt_log"]] == ["stopped by a signal", "finished"]
     _, whole = alone(material, tmp_path / "whole", settings=settings)
     near(whole, load_file(tmp_path / "resumed/model.safetensors"), 2e-2)
@@ -201,7 +257,8 @@ def test_the_job_of_several_processes_has_a_state_of_its_own(tmp_path, monkeypat
     states = []
 
     def fit(*arguments, **more):
-        states.append(arguments[-1] if isinstance(arguments[-1], Path) else more["state"])
+        states.append(arguments[-1])
+        (tmp_path / "run/about.json").write_text("{}")
         return {"collapsed": False, "validation_ap": 0.5, "seconds": 1.0}
 
     monkeypatch.setattr(several, "fit", fit)

@@ -491,14 +491,13 @@ class TestJob:
         assert cost["validation_ap"] == about(tmp_path / "run")["validation_ap"] == pytest.approx(mean_ap(data.targets[rows], odds))
         assert not cost["collapsed"] and cost["failures"] == [] and cost["seconds"] > 0 and cost["epochs"] == 0
 
-    def scripted(self, monkeypatch, collapses, dies_at=None):
+    def scripted(self, monkeypatch, collapses):
         """Have trainings collapse, or not, in turn; gives the seeds that they began with."""
         seeds = []
 
         def fit(said, data, folder, settings, state, **more):
             seeds.append(said["seed"])
-            if len(seeds) == dies_at:
-                raise KeyboardInterrupt
+            assert not list(folder.iterdir())
             (folder / "about.json").write_text(json.dumps(said))
             ap = 0.1 * len(seeds)
             return {"collapsed": collapses[len(seeds) - 1], "validation_ap": ap, "seconds": float(len(seeds))}
@@ -527,6 +526,25 @@ class TestJob:
         assert cost["failures"] == expected
         assert about(tmp_path / "run")["seed"] == 1 and about(tmp_path / "run")["trained_seed"] == tried[-1]
 
+    def test_a_job_that_is_killed_in_a_later_try_tells_the_same_failures(self, tmp_path):
+        material = toy_models.material(tmp_path / "data", rows=240)
+        np.save(material.targets, np.random.default_rng(0).permutation(np.load(material.targets)))
+        given = material_entry(epochs=1, retries=1)
+        whole = self.fit(tmp_path, given, material=material)
+        real = Run.update
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+
+            def update(run, batch, epoch):
+                if run.seed == 1001 and batch.number == 3:
+                    raise KeyboardInterrupt
+                return real(run, batch, epoch)
+
+            patch.setattr(Run, "update", update)
+            self.fit(tmp_path, given, name="killed", material=material, code="another")
+        cost = job.fit(material, given, "toy", 1, _new(tmp_path / "again"), tmp_path / "store", code="another")
+        assert [one["validation_ap"] for one in cost["failures"]] == [one["validation_ap"] for one in whole["failures"]]
+        assert same(*(load_file(tmp_path / name / "model.safetensors") for name in ("run", "again")))
+
     def test_a_real_run_that_collapses_is_tried_again(self, tmp_path):
         material = toy_models.material(tmp_path / "data", rows=240)
         packed = np.load(material.targets)
@@ -534,13 +552,17 @@ class TestJob:
         cost = self.fit(tmp_path, material_entry(epochs=1, retries=1), material=material)
         [failure] = cost["failures"]
         assert failure["seed"] == 1 and 0.3 < failure["validation_ap"] < 0.7 and failure["seconds"] > 0
+        assert (cost["trained_seed"], about(tmp_path / "run")["seed"]) == (1001, 1)
         other = job.fit(material, material_entry(epochs=1), "toy", 1001, _new(tmp_path / "b"), tmp_path / "store")
         assert same(load_file(tmp_path / "run/model.safetensors"), load_file(tmp_path / "b/model.safetensors"))
         assert other["validation_ap"] == cost["validation_ap"]
 
     @pytest.mark.parametrize(
         ("raised", "said"),
-        [(ValueError("34 bp are too short"), "models.toy: 34 bp are too short"), (FloatingPointError("the loss is nan"), "models.toy: the loss is nan")],
+        [
+            (ValueError("34 bp are too short"), "models.toy: 34 bp are too short"),
+            (FloatingPointError("the loss is nan"), "models.toy: the loss is nan"),
+        ],
     )
     def test_what_a_user_can_mend_is_one_line_that_names_the_model(self, tmp_path, monkeypatch, raised, said):
         def fit(*arguments, **more):
@@ -569,6 +591,7 @@ class TestJob:
 
         def fit(said, data, folder, settings, state, **more):
             states.append(state)
+            (folder / "about.json").write_text("{}")
             return {"collapsed": False, "validation_ap": 0.5, "seconds": 1.0}
 
         monkeypatch.setattr(descent, "fit", fit)

@@ -34,10 +34,10 @@ def test_values_gradients_and_running_statistics_are_those_of_the_layers(name, t
     (found * direction).sum().backward()
     (expected * direction).sum().backward()
     assert x.grad.numpy() == pytest.approx(y.grad.numpy(), abs=2e-5) and x.grad.abs().max() > 1e-3
-    for (name, mine), theirs in zip(one.named_parameters(), two.parameters(), strict=True):
-        assert mine.grad is not None and mine.grad.numpy() == pytest.approx(theirs.grad.numpy(), rel=1e-4, abs=1e-4), name
-    for (name, mine), theirs in zip(one.named_buffers(), two.buffers(), strict=True):
-        assert mine.numpy() == pytest.approx(theirs.numpy(), abs=1e-6), name
+    for (key, mine), theirs in zip(one.named_parameters(), two.parameters(), strict=True):
+        assert mine.grad is not None and mine.grad.numpy() == pytest.approx(theirs.grad.numpy(), rel=1e-4, abs=1e-4), key
+    for (key, mine), theirs in zip(one.named_buffers(), two.buffers(), strict=True):
+        assert mine.numpy() == pytest.approx(theirs.numpy(), abs=1e-6), key
 
 
 @pytest.mark.parametrize("name", ["basset", "basenji"])

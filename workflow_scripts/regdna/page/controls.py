@@ -13,7 +13,8 @@ MEANINGS = {
     ),
     "shuffled-labels": (
         "which window has which labels",
-        "What is left when nothing can be learnt: AUROC should be 0.5 and AP the prevalence. More is a leak.",
+        "What is left when nothing can be learnt. One draw of labels lies above or below an AUROC of 0.5, with few features far from it, "
+        "and the interval does not hold that luck; what stays above on dataset after dataset is a leak.",
     ),
     "shuffled-sequences": (
         "the order of bases, dinucleotides kept",

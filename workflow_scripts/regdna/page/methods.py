@@ -25,20 +25,25 @@ def descent(results: Results, networks: list[str]) -> list[str]:
     changed = (
         "half of the windows of each update are shown on the other strand" if say["reverse_complement"] else "windows are shown as they are"
     )
-    retries = f"; up to {say['retries']} further seeds are tried in its place, and each is told" if say["retries"] else ""
+    retries = f"; up to {many(say['retries'], 'further seed')} in its place, and each is told" if say["retries"] else ""
     kept = ", with weights kept in float32" if "bf16" in ran else ""
     balance = " Positives weigh as much as the negatives of their target." if say["balance"] else ""
     sentences = [
         f"Networks descend by AdamW (weight decay {say['weight_decay']:g}, on matrices alone) in updates of {say['batch_size']:,} windows. "
         f"The learning rate {warm} {say['learning_rate']:g} and then {SCHEDULES[say['schedule']]}{decay}; the gradient’s norm is held to "
         f"{say['clip']:g}; {changed}{shift}.{balance} Computed in {' and '.join(ran)}{kept}.",
-        f"Mean AP on the validation windows is taken after every epoch. Training ends after {say['epochs']} epochs, or after "
+        f"Mean AP on the validation windows is taken after every epoch. Training ends after {many(say['epochs'], 'epoch')}, or after "
         f"{say['patience']} without a better one, and the weights of the best epoch are kept. A run whose best validation AP is within "
         f"three standard deviations of that of its scores in random order has collapsed{retries}.",
     ]
     others = {model: otherwise(say, results.study["models"][model]["training"]) for model in networks}
     said = "; ".join(f"{model}: {words}" for model, words in others.items() if words)
     return [*sentences, *([f"Otherwise by the study: {said}."] if said else [])]
+
+
+def many(count: int, what: str) -> str:
+    """A number of things."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def otherwise(study: dict, model: dict) -> str:
@@ -60,7 +65,7 @@ def tuning(results: Results) -> list[str]:
         for name, held in spaces.items()
     )
     return [
-        f"Settings were sought at random (Bergstra and Bengio 2012): {whole['trials']} trials of each model and dataset, with seed "
+        f"Settings were sought at random (Bergstra and Bengio 2012): {many(whole['trials'], 'trial')} of each model and dataset, with seed "
         f"{results.study['seeds'][0]} and {whole['share']:.0%} of the training windows, the same ones for all. Trial 0 keeps the settings "
         f"as the study writes them; where in its range a value of another lies depends on the trial and the setting alone. The trial with "
         f"the highest mean AP on validation windows gives the settings of every seed and control. Spaces: {said}."

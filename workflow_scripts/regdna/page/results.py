@@ -138,14 +138,15 @@ class Results:
         value = self.mean(dataset)["value"].sort_values(ascending=False, kind="stable")
         return sorted(value.index, key=lambda model: bool(self.base(model)))
 
-    def collapsed(self, dataset: str, model: str) -> str:
-        """How many of a model's seeds collapsed, and how many runs that did were given up for another seed; nothing if none did.
+    def deprived(self, model: str) -> bool:
+        """Whether a model is a control that lacks what there is to learn: to learn nothing is then a finding, not a failure."""
+        return self.study["models"][model]["control"] not in ("", "random-init")
 
-        A control without labels to learn from is to be at chance, and collapses by that.
-        """
+    def collapsed(self, dataset: str, model: str) -> str:
+        """How many of a model's seeds collapsed, and how many runs that did were given up for another seed; nothing if none did."""
         mine = [job.cost for job in self.jobs if (job.dataset, job.model) == (dataset, model)]
         kept, lost = sum(cost["collapsed"] for cost in mine), sum(len(cost["failures"]) for cost in mine)
-        if self.study["models"][model]["control"] == "shuffled-labels":
+        if self.deprived(model):
             return ""
         said = [f"{kept} of {len(mine)} seed{'s' if len(mine) > 1 else ''} collapsed" if kept else "",
                 f"{lost} collapsed run{'s' if lost > 1 else ''} given up for another seed" if lost else ""]  # fmt: skip

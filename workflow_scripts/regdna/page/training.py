@@ -135,8 +135,8 @@ def fate(results: Results, job: Job) -> tuple[str, str]:
     """What a run is, and what must not be overlooked of it: that it collapsed, and which seeds were given up before it."""
     about = results.label(job.model).partition(" · ")[2]
     lost = [f"seed {one['seed']} collapsed at validation AP {number(one['validation_ap'], 4)}, given up" for one in job.cost["failures"]]
-    if results.study["models"][job.model]["control"] == "shuffled-labels":
-        return "; ".join([about, *lost, *["at chance, as it should be"] * job.cost["collapsed"]]), ""
+    if results.deprived(job.model):
+        return "; ".join([about, *lost, *["no better than chance"] * job.cost["collapsed"]]), ""
     return about, "; ".join([*lost, *["collapsed: no better than chance"] * job.cost["collapsed"]])
 
 
