@@ -30,10 +30,11 @@ def built(name):
 
 
 def one_by_one(net, sequences, what="logits"):
+    answers = []
     with torch.no_grad():
-        answers = [
-            net(**net.encode(row[None])).logits if what == "logits" else getattr(net, what)(**net.encode(row[None])) for row in sequences
-        ]
+        for row in sequences:
+            inputs = net.encode(row[None])
+            answers.append(net(**inputs).logits if what == "logits" else getattr(net, what)(**inputs))
     return torch.cat(answers).numpy()
 
 

@@ -273,12 +273,12 @@ class TestSignals:
         options = [text for name, value in given.items() for text in (f"--{name}", str(value))]
         command = [sys.executable, ROOT / "workflow_scripts/train.py", *options]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": PATHS})
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while not list((tmp_path / "store").glob("*/seed1.pt")) and process.poll() is None and time.monotonic() < until:
             time.sleep(0.005)
         begun = time.monotonic()
         process.send_signal(number)
-        said = process.communicate(timeout=30)[1]
+        said = process.communicate(timeout=120)[1]
         assert time.monotonic() - begun < 10 and process.returncode == 128 + number, said
         assert f"ended by signal {int(number)}; saved after" in said and "Traceback" not in said
         assert not (tmp_path / "out/checkpoint").exists() and not list((tmp_path / "store").glob("*/lease"))

@@ -159,7 +159,8 @@ def _tries(
                 _set_threads(threads)
                 cost = trainer.fit(mine, data, folder, settings, path, **more)
         cost.setdefault("seconds", round(time.perf_counter() - begun, 3))
-        if not cost.get("collapsed") or len(failures) >= entry["training"].get("retries", 0):
+        # Of a control nothing else may be expected.
+        if not cost.get("collapsed") or material.control or len(failures) >= entry["training"].get("retries", 0):
             # Later steps know a run by the seed that the study lists, and draw for a control with it.
             path = folder / "about.json"
             said = {**json.loads(path.read_text()), "seed": seed, "trained_seed": tried}
