@@ -60,7 +60,7 @@ def main(
     ledger = Ledger()
     entry = tuning.apply(entry, drawn)
     material = Material(windows, splits, targets, table, labels, entry["context"], known, sequences, genome, share=share, seed=seed)
-    # A store of its own: what a trial leaves, even one that failed, goes when it ends.
+    # A store of its own: it goes when the trial ends; of one that cannot go on it stays, to go on from once that is mended.
     mine = store / f"trial-{hashlib.sha256(str(result).encode()).hexdigest()[:16]}"
     folder = mine / "checkpoint"
     shutil.rmtree(folder, ignore_errors=True)

@@ -249,7 +249,7 @@ def test_processes_that_leave_each_too_few_windows_to_normalise_are_refused(tmp_
     team = object.__new__(Team)
     team.rank, team.size, team.device = 0, 4, torch.device("cpu")
     net = models.family("basset").build(about("basset"), lambda: None)
-    with pytest.raises(ValueError, match="training.batch_size 4 is too small for 4 processes; give each 2 windows"):
+    with pytest.raises(ValueError, match="an update of 4 windows .60 train., but it needs 8: raise training.batch_size"):
         Run(net, toy_models.data(tmp_path), SETTINGS | {"batch_size": 4}, 1, team)
 
 

@@ -840,3 +840,10 @@ class TestChoices:
         content = {"models": {"m": {"architecture": "dnabert2", "parameters": {"adapter_dropout": "5e-2"}}}} | BARE
         with pytest.raises(InputError, match="'5e-2' is not of type float; write 5.0e-02"):
             completed(validate(content, SCHEMA, "s"))
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
+def test_numbers_that_are_none_are_refused_by_key(value):
+    schema = {"type": "object", "properties": {"rates": {"type": "object", "properties": {"one": {"type": "number", "exclusiveMinimum": 0}}}}}
+    with pytest.raises(InputError, match=r"^s\.yaml: rates\.one: -?(nan|inf) is no number to compute with; write one such as 0\.003$"):
+        validate({"rates": {"one": yaml.safe_load(value)}}, schema, "s.yaml")

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -93,10 +94,20 @@ def validate(content: dict, schema: dict, name: str, at: str = "") -> dict:
     """
     content = copy.deepcopy(content)
     _fill(content, schema, schema)
+    _refuse_endless(content, f"{name}: {at}")
     errors = list(jsonschema.Draft202012Validator(schema).iter_errors(content))
     if errors:
         raise InputError(f"{name}: {at}{_explain(min(errors, key=lambda error: (-len(error.absolute_path), str(error.path))))}")
     return content
+
+
+def _refuse_endless(content: object, at: str) -> None:
+    """Refuse .nan and .inf, which YAML has as numbers and which no limit of a schema keeps out."""
+    items = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in items:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{at}{key}: {value} is no number to compute with; write one such as 0.003")
+        _refuse_endless(value, f"{at}{key}.")
 
 
 def _resolve(part: dict, root: dict) -> dict:

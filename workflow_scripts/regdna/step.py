@@ -121,7 +121,9 @@ def _log_to(path: str | None) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.__stderr__)]
     if path is not None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        stream = open(path, "w", buffering=1, encoding="utf-8")  # noqa: SIM115 - open for the life of the process
+        Path(path).write_text("")
+        # Appended to, since processes that this one starts do so too; open for the life of the process.
+        stream = open(path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
         handlers.append(logging.StreamHandler(stream))
         sys.stdout = stream
         sys.stderr = stream

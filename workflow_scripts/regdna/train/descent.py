@@ -197,8 +197,12 @@ class Run:
             raise ValueError(
                 f"training.micro_batch {settings['micro_batch']}: it normalises over its batches, which cannot be cut; take it out"
             )
-        if self.normalises and each < 2:
-            raise ValueError(f"training.batch_size {settings['batch_size']} is too small for {team.size} processes; give each 2 windows")
+        least, needed = min(self.batches.sizes), (2 if self.normalises else 1) * team.size
+        if least < needed:
+            raise ValueError(
+                f"an update of {least} windows ({len(self.batches.rows)} train), but it needs {needed}: "
+                "raise training.batch_size, give more windows (or a larger tuning.share), or lower gpu"
+            )
         if self.normalises and team.size > 1 and team.device.type == "cuda":
             self.net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
         self.weight = positive_weight(data).to(team.device) if settings["balance"] and not data.exclusive else None

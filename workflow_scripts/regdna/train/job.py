@@ -1,5 +1,6 @@
 """One training job: a model of a study on a dataset with a seed, going on where a killed attempt stopped."""
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -100,6 +101,10 @@ def fit(
         except (ValueError, FloatingPointError) as error:  # sizes that do not fit the windows, a rate that is too high
             attempts.finish(diary, "failed")
             raise InputError(f"models.{model}: {error}") from error
+        except InputError:
+            with contextlib.suppress(OSError):  # of a disk that is full
+                attempts.finish(diary, "failed")
+            raise
         except SystemExit:
             attempts.finish(diary, "stopped by a signal")
             raise

@@ -1,5 +1,6 @@
 """AdamW with warm-up, a schedule, and learning rates by layer."""
 
+import bisect
 import math
 import re
 from collections.abc import Callable
@@ -40,20 +41,23 @@ def groups(net: nn.Module, settings: dict) -> list[dict]:
 def depth(net: nn.Module) -> dict[str, int]:
     """How many layers each parameter lies below the head: 0 for the head and whatever is after the last layer.
 
-    In a stack of plain layers, as of the CNNs, every layer with weights is one; in an encoder, every block.
+    In a stack of plain layers, as of the CNNs, every convolution and dense layer is one, with the normalisation after it; in an
+    encoder, every block.
     """
-    names = [name for name, _ in net.named_parameters()]
+    sizes = {name: one.ndim for name, one in net.named_parameters()}
+    names = list(sizes)
     inside = {name: int(match[1]) for name in names if (match := LAYER.search(name))}
-    steps = {layer: at for at, layer in enumerate(sorted(set(inside.values())))}
+    wide = sorted({layer for name, layer in inside.items() if sizes[name] > 1})
+    steps = {layer: max(0, bisect.bisect_right(wide, layer) - 1) for layer in set(inside.values())}
     first_seen = min((names.index(name) for name in inside), default=0)
     # What is in no layer and comes before the first is an embedding; what comes after is normalisation, pooling or head.
     head = 0 if any(name not in inside and names.index(name) > first_seen for name in names) else 1
     below = {}
     for at, name in enumerate(names):
         if name in inside:
-            below[name] = len(steps) - steps[inside[name]] - head
+            below[name] = len(wide) - steps[inside[name]] - head
         else:
-            below[name] = len(steps) + 1 - head if at < first_seen else 0
+            below[name] = len(wide) + 1 - head if at < first_seen else 0
     return below
 
 

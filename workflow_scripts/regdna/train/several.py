@@ -1,5 +1,6 @@
 """Several processes of one training job, one a GPU, started and watched over by torch's elastic launcher."""
 
+import ctypes
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ from regdna.train.data import Material
 
 # The launcher ends its processes with the signal that it gets; USR1 is what schedulers send ahead of a time limit.
 SIGNALS = "SIGTERM,SIGINT,SIGUSR1"
+PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 SHUTDOWN_SECONDS = 150  # to save a state in, before the processes are killed
 
 
@@ -67,6 +69,8 @@ def work(threads: int, written: str, about: dict, material: Material, folder: Pa
     """What one of the processes does."""
     from regdna.train import descent
 
+    # Where the launcher is killed, nobody tells its processes: Linux does, and they save and end.
+    ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     if Path(written).is_file():
         handlers.append(logging.FileHandler(written, encoding="utf-8"))
