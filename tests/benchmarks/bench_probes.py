@@ -12,7 +12,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
 from regdna.models.classifier import probability
 from regdna.models.logistic import fit_path
@@ -68,5 +67,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    with threadpool_limits(1):
-        main()
+    main()

@@ -135,7 +135,7 @@ class TestFinished:
             plan = planned(finished, "train")
         finally:
             path.write_text(text)
-        assert plan == {"train_model": 4, "train": 1}
+        assert plan == {"embed_windows": 2, "train_model": 4, "train": 1}
 
     def test_the_page_is_one_file_without_outside_requests(self, finished):
         page = (finished / "results/tiny/report.html").read_text()

@@ -140,6 +140,7 @@ def test_gue_runs_to_a_leaderboard(tmp_path, shared):
     study = yaml.safe_load((folder / "resources/studies/sequences.yaml").read_text())
     study["models"] = {name: study["models"][name] for name in ("composition", "kmer-logistic")}
     study["evaluation"] = {"replicates": 200}
+    del study["tuning"]  # as long as everything else together
     (folder / "own").mkdir()
     (folder / "own/sequences.yaml").write_text(yaml.safe_dump(study))
     run(folder, "sequences", "report", downloaded=tmp_path / "downloaded")

@@ -195,7 +195,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_to_the_job_has_its_processes_save_and_a_second_job_goes_on(tmp_path, number):
-    settings = SETTINGS | {"epochs": 15, "patience": 15, "batch_size": 6}
+    settings = SETTINGS | {"epochs": 8, "patience": 8, "batch_size": 6}
     (tmp_path / "parent.py").write_text(PARENT)
     command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path), json.dumps(settings), "ended"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -219,7 +219,7 @@ def test_a_signal_to_the_job_has_its_processes_save_and_a_second_job_goes_on(tmp
     material = toy_models.material(tmp_path / "data")
     cost = job.fit(material, entry, "toy", 1, tmp_path / "resumed", tmp_path / "store", threads=2, processes=2)
     said_epoch = f"updates of epoch {cost['resumed_from']['epoch']}"
-    assert f"saved after {cost['resumed_from']['step']} {said_epoch}" in said and cost["epochs"] == 15
+    assert f"saved after {cost['resumed_from']['step']} {said_epoch}" in said and cost["epochs"] == 8
     assert [one["outcome"] for one in cost["attempt_log"]] == ["stopped by a signal", "finished"]
     _, whole = alone(material, tmp_path / "whole", settings=settings)
     near(whole, load_file(tmp_path / "resumed/model.safetensors"), 2e-2)

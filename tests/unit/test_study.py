@@ -844,6 +844,9 @@ class TestChoices:
 
 @pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
 def test_numbers_that_are_none_are_refused_by_key(value):
-    schema = {"type": "object", "properties": {"rates": {"type": "object", "properties": {"one": {"type": "number", "exclusiveMinimum": 0}}}}}
+    schema = {
+        "type": "object",
+        "properties": {"rates": {"type": "object", "properties": {"one": {"type": "number", "exclusiveMinimum": 0}}}},
+    }
     with pytest.raises(InputError, match=r"^s\.yaml: rates\.one: -?(nan|inf) is no number to compute with; write one such as 0\.003$"):
         validate({"rates": {"one": yaml.safe_load(value)}}, schema, "s.yaml")

@@ -59,6 +59,8 @@ class Estimate:
         on = " and ".join(self.devices if self.runs == self.measured else ["an A100", *self.devices])
         about = f"about {self.total:.2g} GPU-hours" if self.total < 9.95 else f"about {self.total:,.0f} GPU-hours"
         more = f"; of unknown cost: {', '.join(unknown)}" if unknown else ""
+        if unknown and not self.total:
+            return f"GPU-hours that nobody knows: {', '.join(unknown)}"
         return f"{about} on {on} ({counts}){more}"
 
 

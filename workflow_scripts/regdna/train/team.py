@@ -89,9 +89,10 @@ class Team:
             return part
         parts: list = [None] * self.size
         torch.distributed.all_gather_object(parts, part)
-        out = np.empty((count, *part.shape[1:]), part.dtype)
+        out = np.empty((count, *parts[0].shape[1:]), parts[0].dtype)
         for rank, rows in enumerate(parts):
-            out[rank :: self.size] = rows
+            if len(rows):  # fewer rows than processes leave some without
+                out[rank :: self.size] = rows
         return out
 
 
