@@ -41,7 +41,7 @@ resume: setup  ## after a kill: end what is left of the last run, unlock, go on 
 	$(run) $(VENV)/bin/python workflow_scripts/resume.py $(TARGETS)
 
 test: setup  ## run all tests
-	$(run) $(VENV)/bin/python -m pytest -n 2 --dist loadgroup
+	$(run) $(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 bench: setup  ## measure the hot paths; one JSON object a line
 	@for script in tests/benchmarks/bench_*.py; do $(run) PYTHONPATH=workflow_scripts $(VENV)/bin/python $$script || exit 1; done
