@@ -187,7 +187,7 @@ def half_precision(folder: Path) -> dict:
             "note": note}  # fmt: skip
 
 
-def mixed(shortest: int, longest: int, rows: int = 512) -> np.ndarray:
+def mixed(shortest: int, longest: int, rows: int = 96) -> np.ndarray:
     """Real sequences of uniform length in the middle of N, uint8 (rows, longest)."""
     genome = encode("".join(gzip.decompress(DEMO.read_bytes()).decode().split("\n")[1:]))
     genome, draw = genome[genome < N], np.random.default_rng(0)
