@@ -1,8 +1,8 @@
 """Probes of many targets at once against scikit-learn's loop over them; row probes of the benchmarks.
 
-Embeddings are made up: correlated features of unlike spread, targets of 2 to 30 % positives. Both fit the same objective, ours on one thread; of
-scikit-learn, standardising included, part of the targets is timed and scaled up. The error is the largest difference between
-both's probabilities, scikit-learn's asked for to a tighter end than it is timed with. One JSON object.
+Embeddings are made up: correlated features of unlike spread, targets of 2 to 30 % positives. Both fit the same objective, ours on
+one thread; of scikit-learn, standardising included, part of the targets is timed and scaled up. The error is the largest difference
+between both's probabilities, scikit-learn's asked for to a tighter end than it is timed with. One JSON object.
 """
 
 import json
