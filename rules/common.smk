@@ -27,13 +27,13 @@ from regdna.tuning import check, draw
 SCHEMA = {
     name: read_yaml(Path(workflow.basedir) / f"rules/schemas/{name}.schema.yaml") for name in ("config", "sources", "study", "tuning")
 }
-LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "title": str, "why": str}
+LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "variants": str, "title": str, "why": str}
 
 try:
     config |= validate(config, SCHEMA["config"], "config.yaml")
     SOURCES = validate(read_yaml(Path("resources/sources.yaml")), SCHEMA["sources"], "resources/sources.yaml")
     ASSEMBLIES = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
-    LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key="locus")
+    LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key=["locus", "assembly"])
     STUDIES = read_studies(Path(config["studies"]), config["study"], SCHEMA["study"], read_yaml(Path("resources/splits.yaml")))
     SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
     SPACES = validate(read_yaml(Path("resources/tuning.yaml")), SCHEMA["tuning"], "resources/tuning.yaml")
@@ -63,7 +63,7 @@ wildcard_constraints:
     trial=r"\d+",
     source="|".join(SOURCES),
     file="|".join(re.escape(file) for file in FILES),
-    locus="|".join(LOCI.index),
+    locus="|".join(LOCI.index.unique("locus")),
     variants="|".join(VARIANTS) or "none",
 
 

@@ -131,9 +131,12 @@ def embedded(wildcards):
 
 
 def place(wildcards):
-    """Where a locus lies; its title and reason change nothing."""
-    row = LOCI.loc[wildcards.locus]
-    return {name: row[name] if name in ("assembly", "chrom") else int(row[name]) for name in ("assembly", "chrom", "start", "end")}
+    """Where a locus lies on the dataset's assembly; its title and reason change nothing."""
+    assembly = dataset(wildcards)["assembly"]
+    if (wildcards.locus, assembly) not in LOCI.index:
+        raise WorkflowError(f"resources/loci.tsv has no {wildcards.locus} on {assembly or 'no assembly'}; add it")
+    row = LOCI.loc[wildcards.locus, assembly]
+    return {"assembly": assembly, "chrom": row["chrom"], "start": int(row["start"]), "end": int(row["end"])}
 
 
 def signal_files(wildcards):
@@ -141,9 +144,22 @@ def signal_files(wildcards):
     return [source_file(one["signal"]) for one in dataset(wildcards)["targets"].values() if "signal" in one]
 
 
-def variant_file(wildcards):
-    """The fetched file of a dataset's variant set."""
+def variant_set(wildcards):
+    """A set of variants of a dataset."""
     sets = dataset(wildcards)["variants"]
     if wildcards.variants not in sets:
         raise WorkflowError(f"{wildcards.study}: dataset {wildcards.dataset} lists no variants {wildcards.variants!r}")
-    return source_file(sets[wildcards.variants])
+    return sets[wildcards.variants]
+
+
+def variant_genome(wildcards):
+    """The sequence that windows around a set's variants are cut from: the dataset's genome, or that of the elements themselves."""
+    if variant_set(wildcards)["genome"] == "dataset":
+        return genome(wildcards)
+    folder = f"results/{wildcards.study}/{wildcards.dataset}/variants/{wildcards.variants}.elements"
+    return {"genome": [f"{folder}/genome.{suffix}" for suffix in ("npy", "tsv", "mask.npy")]}
+
+
+def variant_file(wildcards):
+    """The fetched file of a dataset's variant set."""
+    return source_file(variant_set(wildcards)["file"])

@@ -35,7 +35,7 @@ def study() -> dict:
                       "windows": {"bin": 200, "context": 1000, "stride": 50, "exclude": ["marks/gaps.bed"]},
                       "targets": {"open": {"intervals": "marks/open.bed"}, "high": {"signal": "marks/high.bigWig"}},
                       "negatives": {"per_positive": 2.0, "match": ["gc", "repeat_fraction"], "seed": 0},
-                      "variants": {"some": "marks/some.vcf"}},
+                      "variants": {"some": {"file": "marks/some.vcf", "mismatch": "drop"}}},
         },
         "sources": {"own": {"title": "Own <sequences>", "assembly": "hg19", "licence": "", "citation": "", "origin": "",
                             "files": {"b.csv": {"path": "my/b.csv"}}}},
@@ -102,7 +102,7 @@ def write(folder: Path) -> dict:
     sources = {source: {**about, "files": dict.fromkeys(some, file)} for source, some in names.items()}
     sources["marks"]["files"] |= {"high.bigWig": fetched, "open.bed": packed, "all.tar.gz": file, "other.tar.gz": file}
     whole = study()
-    (folder / "loci.tsv").write_text("locus\tassembly\tchrom\tstart\tend\ttitle\twhy\nhere\thg19\tchr1\t99\t107\tA K562 site\tmade up\n")
+    (folder / "loci.tsv").write_text("locus\tassembly\tchrom\tstart\tend\tvariants\ttitle\twhy\nhere\thg19\tchr1\t99\t107\t\tA K562 site\tmade up\n")
     return {"comparison": root / "comparison.parquet", "ledger": root / "ledger.tsv", "metrics": metrics, "curves": curves,
             "compute": compute, "checkpoints": checkpoints, "trials": trials,
             "splits": [root / dataset / "splits.json" for dataset in TARGETS], "loci": folder / "loci.tsv",

@@ -63,7 +63,7 @@ def main(
         certificates=certificates,
         loci=[read_locus(path) for path in effects or [] if path.suffix == ".npz"],
         variants=[read_variants(path) for path in effects or [] if path.suffix == ".parquet"],
-        places=pd.read_csv(loci, sep="\t", index_col="locus"),
+        places=pd.read_csv(loci, sep="\t", index_col=["locus", "assembly"]),
         assumptions=assumptions(Path(regdna.__file__).parent),
         versions=installed(),
     )

@@ -136,7 +136,7 @@ def test_the_name_of_what_the_vault_writes_is_kept():
 
 def test_weights_at_hand_must_be_there_or_fetched(tmp_path):
     found = completed(studies={"s": study(sources=WEIGHTS)})
-    content = {"datasets": {}, "models": {"m": {"weights": "w"}}}
+    content = {"datasets": {}, "models": {"m": {"weights": "w"}}, "effects": {}}
     assert weight_files(content, found) == ["w/config.json"]
     with pytest.raises(InputError, match=r"study s: sources.w.files.config.json.path: w/config.json is not there"):
         check_at_hand("s", content, found, tmp_path)
@@ -272,7 +272,7 @@ def shipped():
 
 def test_every_file_that_a_shipped_study_names_is_there(shipped):
     found, studies, assemblies = shipped
-    loci = read_table(ROOT / "resources/loci.tsv", {"locus": str, "start": int, "end": int}, key="locus")
+    loci = read_table(ROOT / "resources/loci.tsv", {"locus": str, "start": int, "end": int}, key=["locus", "assembly"])
     for name, content in studies.items():
         check_datasets(content, found, assemblies, loci, name)
         for dataset in content["datasets"].values():

@@ -36,7 +36,7 @@ def study(datasets, weights=(), **models):
     """A study of datasets, of models as (datasets, seeds), and of weights that two models of no dataset name."""
     runs = {name: {"datasets": some, "seeds": list(range(seeds))} for name, (some, seeds) in models.items()}
     runs |= {f"{source}-{at}": {"datasets": [], "seeds": [], "weights": source} for source in weights for at in range(2)}
-    return {"datasets": {name: {"variants": {}} | entry for name, entry in datasets.items()}, "models": runs}
+    return {"datasets": {name: {"variants": {}} | entry for name, entry in datasets.items()}, "models": runs, "effects": {}}
 
 
 def windows(source="part", targets=("marks/a.bed",), **changed):
@@ -119,7 +119,7 @@ def test_the_extent_of_a_dataset_is_its_windows_and_their_bases():
 
 
 def test_variants_and_what_windows_are_described_by_are_counted():
-    entry = sequences("bundle/y.csv", tss="marks/a.bed", variants={"v": "marks/b.bed.gz"})
+    entry = sequences("bundle/y.csv", tss="marks/a.bed", variants={"v": {"file": "marks/b.bed.gz"}})
     assert disk(study({"d": entry}), SOURCES, LENGTHS) == 80 + 5000 + 5000
 
 

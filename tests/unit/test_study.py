@@ -48,7 +48,7 @@ LOCI = pd.DataFrame(
         ("site", "hg38", "chr1", 400, 600),
     ],
     columns=["locus", "assembly", "chrom", "start", "end"],
-).set_index("locus")
+).set_index(["locus", "assembly"])
 STUDY = """
 title: t
 question: q
@@ -73,7 +73,7 @@ datasets:
       island: {intervals: annotation/islands.bed, rule: any_overlap}
     split: {rule: blocks, block: 5000, test: 2, validation: 2, gap: 1000}
     loci: [good]
-    variants: {calls: annotation/calls.vcf}
+    variants: {calls: {file: annotation/calls.vcf}}
 models:
   kmer: {architecture: kmer-logistic, parameters: {k: 4}}
   basset: {architecture: basset, training: {epochs: 2}, datasets: [sites], context: 200}
@@ -306,9 +306,15 @@ WRONG = {
         {"datasets.region.targets.island.intervals": "annotations/islands.bed"},
         ["datasets.region.targets.island.intervals: source 'annotations'", "did you mean 'annotation'"],
     ),
-    "unknown variants": ({"datasets.region.variants": {"calls": "annotation/call.vcf"}}, ["datasets.region.variants.calls", "'calls.vcf'"]),
+    "unknown variants": (
+        {"datasets.region.variants": {"calls": {"file": "annotation/call.vcf"}}},
+        ["datasets.region.variants.calls", "'calls.vcf'"],
+    ),
     "mixed tss": ({"datasets.region.tss": "other/tss.bed"}, ["datasets.region.tss: source other is hg38, the dataset hg19", "never mix"]),
-    "mixed variants": ({"datasets.region.variants": {"calls": "other/calls.vcf"}}, ["datasets.region.variants.calls", "never mix"]),
+    "mixed variants": (
+        {"datasets.region.variants": {"calls": {"file": "other/calls.vcf"}}},
+        ["datasets.region.variants.calls", "never mix"],
+    ),
     "mixed sequences": (
         {"datasets.sites.assembly": "hg19"},
         ["datasets.sites.sequences.files.0.file: source dhs is hg38, the dataset hg19"],
@@ -456,7 +462,26 @@ WRONG = {
     "locus longer than a window": ({"datasets.region.loci": ["long"]}, ["long at chr2:50000-53000 is longer than a window (1000 bp)"]),
     "locus at the edge of the source": ({"datasets.region.loci": ["edge"]}, ["edge", "outside what source part holds"]),
     "locus outside the source": ({"datasets.region.loci": ["far"]}, ["far", "outside what source part holds"]),
-    "variants without genome": ({"datasets.sites.variants": {"v": "other/calls.vcf"}}, ["datasets.sites.variants", "need 'genome'"]),
+    "variants without genome": (
+        {"datasets.sites.variants": {"v": {"file": "other/calls.vcf"}}},
+        ["datasets.sites.variants.v", "'genome'", "genome: elements"],
+    ),
+    "a target that is not the dataset's": (
+        {"datasets.region.variants": {"calls": {"file": "annotation/calls.vcf", "against": {"LDLR": "promotor"}}}},
+        ["datasets.region.variants.calls.against.LDLR", "'promotor'", "did you mean 'promoter'"],
+    ),
+    "a background that is no set": ({"effects": {"background": "call"}}, ["effects.background: 'call'", "did you mean 'calls'"]),
+    "published weights of another network": ({"effects": {"published": "annotation"}}, ["effects.published: 'annotation'", "DeepSEA"]),
+    "motifs from nowhere": ({"effects": {"motifs": "annotation/jaspar.pfm"}}, ["effects.motifs", "no file 'jaspar.pfm'"]),
+    "motifs of an unknown source": ({"effects": {"motifs": "jasper/jaspar.pfm"}}, ["effects.motifs", "source 'jasper'"]),
+    "variants of sequences whose length is not known": (
+        {
+            "datasets.sites.sequences": {"files": [{"file": "dhs/1.npz"}]},
+            "datasets.sites.loci": [],
+            "datasets.sites.variants": {"v": {"file": "dhs/1.npz", "genome": "elements"}},
+        },
+        ["datasets.sites.variants.v", "sequences.length"],
+    ),
 }
 
 
@@ -642,10 +667,10 @@ def test_a_locus_outside_the_regions_of_a_source_of_sites_is_refused(tmp_path):
 def test_a_locus_whose_window_just_fits_is_taken(tmp_path):
     loci = LOCI.copy()
     # 1000 bp around 200: 400 on either side, and one for an odd remainder
-    loci.loc["edge", ["start", "end"]] = [20_401, 20_601]
+    loci.loc[("edge", "hg19"), ["start", "end"]] = [20_401, 20_601]
     study = completed(validate(edited({"datasets.region.loci": ["edge"]}), SCHEMA, "s"))
     check_datasets(study, SOURCES, ASSEMBLIES, loci, "s")
-    loci.loc["edge", ["start", "end"]] = [20_399, 20_599]
+    loci.loc[("edge", "hg19"), ["start", "end"]] = [20_399, 20_599]
     with pytest.raises(InputError, match="outside what source part holds"):
         check_datasets(study, SOURCES, ASSEMBLIES, loci, "s")
 
@@ -670,7 +695,8 @@ def test_every_file_that_a_dataset_names_is_known_by_its_key():
     ]  # fmt: skip
     assert sorted(references(study["region"])) == [
         ("repeats", "r/r.bed"), ("targets.island.intervals", "annotation/islands.bed"), ("targets.open.signal", "s/o.bw"),
-        ("targets.promoter.intervals", "annotation/tss.bed"), ("tss", "annotation/tss.bed"), ("variants.calls", "annotation/calls.vcf"),
+        ("targets.promoter.intervals", "annotation/tss.bed"), ("tss", "annotation/tss.bed"),
+        ("variants.calls.file", "annotation/calls.vcf"),
         ("windows.centres", "c/c.bed"), ("windows.exclude.0", "e/1"), ("windows.exclude.1", "e/2"),
     ]  # fmt: skip
 
@@ -718,7 +744,7 @@ def test_the_shipped_studies_are_valid(shipped, monkeypatch):
     monkeypatch.chdir(ROOT)
     schema = read_yaml(ROOT / "rules/schemas/sources.schema.yaml")
     assemblies = pd.read_csv("resources/assemblies.tsv", sep="\t")
-    loci = pd.read_csv("resources/loci.tsv", sep="\t", index_col="locus")
+    loci = pd.read_csv("resources/loci.tsv", sep="\t", index_col=["locus", "assembly"])
     path = Path(shipped)
     studies = read_studies(path.parent, path.stem, SCHEMA, read_yaml(ROOT / "resources/splits.yaml"))
     sources = validate(read_yaml(ROOT / "resources/sources.yaml"), schema, "sources.yaml")

@@ -51,12 +51,12 @@ def read_yaml(path: Path) -> dict:
     return content
 
 
-def read_table(path: Path, columns: dict[str, type], key: str | None = None) -> pd.DataFrame:
+def read_table(path: Path, columns: dict[str, type], key: str | list[str] | None = None) -> pd.DataFrame:
     """A table of tab-separated values with a header.
 
     Args:
         columns: name to type (str or int) of each that is needed; int columns hold whole numbers.
-        key: the column to index by; its values must differ.
+        key: the column, or columns together, to index by; their values must differ.
 
     Raises:
         InputError: the file, a column, or a line is wrong.
@@ -75,9 +75,11 @@ def read_table(path: Path, columns: dict[str, type], key: str | None = None) -> 
                 raise InputError(f"{path}: line {wrong[0] + 2}: {name} is {table[name].iloc[wrong[0]]!r}, not a whole number; mend it")
             table[name] = table[name].astype(np.int64)
     if key is not None:
-        again = np.flatnonzero(table[key].duplicated())
+        named = [key] if isinstance(key, str) else key
+        again = np.flatnonzero(table.duplicated(named))
         if len(again):
-            raise InputError(f"{path}: line {again[0] + 2}: {key} {table[key].iloc[again[0]]!r} is given twice; rename one")
+            row = ", ".join(f"{name} {table[name].iloc[again[0]]!r}" for name in named)
+            raise InputError(f"{path}: line {again[0] + 2}: {row} is given twice; rename one")
         table = table.set_index(key)
     return table
 

@@ -13,13 +13,14 @@ NAME = re.compile(r"^[a-z0-9-]+$")
 
 
 def weight_files(study: dict, sources: dict) -> list[str]:
-    """Every ``source/file`` of the weights that a study's models name, in order, once.
+    """Every ``source/file`` of the weights that a study names, in order, once.
 
     Args:
         study: validated.
         sources: every source, completed.
     """
-    used = sorted({entry["weights"] for entry in study["models"].values() if "weights" in entry})
+    used = {entry["weights"] for entry in study["models"].values() if "weights" in entry}
+    used = sorted(used | ({study["effects"]["published"]} if "published" in study["effects"] else set()))
     return [f"{source}/{file}" for source in used for file in sources[source]["files"]]
 
 
@@ -33,7 +34,7 @@ def references(entry: dict) -> list[tuple[str, str]]:
     found += [(f"windows.exclude.{at}", path) for at, path in enumerate(windows.get("exclude", []))]
     for target, one in entry.get("targets", {}).items():
         found += [(f"targets.{target}.{key}", one[key]) for key in ("intervals", "signal") if key in one]
-    return found + [(f"variants.{variants}", path) for variants, path in entry["variants"].items()]
+    return found + [(f"variants.{variants}.file", one["file"]) for variants, one in entry["variants"].items()]
 
 
 def apply_preset(split: dict, presets: dict, key: str) -> dict:
@@ -63,7 +64,7 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
         study: a validated study.
         sources: every source, completed.
         assemblies: assembly, chrom, length.
-        loci: locus, assembly, chrom, start, end; indexed by locus.
+        loci: chrom, start, end; indexed by locus and assembly.
         name: file to name in messages.
 
     Raises:
@@ -100,9 +101,10 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
             raise InputError(f"{key}.loci: loci need to know the length of the sequences; say it in sequences.length")
         for locus in entry["loci"]:
             _check_locus(locus, loci, entry, lengths, length, sources, f"{key}.loci")
-            _check_views(loci.loc[locus], here, length, f"{key}.loci: {locus}")
-        if entry["variants"] and "genome" not in entry:
-            raise InputError(f"{key}.variants: variants need 'genome'; sequences alone have no flanks to fill from")
+            _check_views(loci.loc[locus, entry["assembly"]], here, length, f"{key}.loci: {locus}")
+        for variants, one in entry["variants"].items():
+            _check_variants(one, entry, length, f"{key}.variants.{variants}")
+    _check_effects(study, sources, f"{name}: effects")
 
 
 def _check_context(entry: dict, length: int, dataset: str, key: str) -> None:
@@ -221,12 +223,14 @@ def _check_windows(entry: dict, key: str) -> int:
 
 
 def _check_locus(locus: str, loci: pd.DataFrame, entry: dict, lengths: pd.Series, length: int, sources: dict, key: str) -> None:
-    if locus not in loci.index:
-        raise InputError(f"{key}: {locus!r} is not in resources/loci.tsv{nearest(locus, loci.index)}")
-    row = loci.loc[locus]
+    known = loci.index.unique("locus")
+    if locus not in known:
+        raise InputError(f"{key}: {locus!r} is not in resources/loci.tsv{nearest(locus, known)}")
+    if (locus, entry["assembly"]) not in loci.index:
+        held = " and ".join(loci.loc[locus].index)
+        raise InputError(f"{key}: {locus} is on {held}, the dataset on {entry['assembly'] or 'none'}; never mix them")
+    row = loci.loc[locus, entry["assembly"]]
     place = f"{row.chrom}:{row.start}-{row.end}"
-    if row.assembly != entry["assembly"]:
-        raise InputError(f"{key}: {locus} is on {row.assembly}, the dataset on {entry['assembly'] or 'none'}; never mix them")
     if row.chrom not in lengths.index or not 0 <= row.start < row.end <= lengths[row.chrom]:
         raise InputError(f"{key}: {locus} at {place} lies outside {entry['assembly']}; mend resources/loci.tsv")
     if row.end - row.start > length:
@@ -239,6 +243,39 @@ def _check_locus(locus: str, loci: pd.DataFrame, entry: dict, lengths: pd.Series
     )
     if not held:
         raise InputError(f"{key}: {locus} at {place}, with its window, lies outside what source {source} holds; choose another")
+
+
+def _check_variants(one: dict, entry: dict, length: int, key: str) -> None:
+    if one["genome"] == "dataset" and "genome" not in entry:
+        raise InputError(f"{key}: variants need the dataset's 'genome' (sequences alone have no flanks to fill from), or genome: elements")
+    if not entry["assembly"]:
+        raise InputError(f"{key}: variants have coordinates; give the dataset its 'assembly'")
+    if not length:
+        raise InputError(f"{key}: variants need to know the length of the sequences; say it in sequences.length")
+    for label, target in one["against"].items():
+        if "targets" in entry and target not in entry["targets"]:
+            raise InputError(f"{key}.against.{label}: {target!r} is no target of the dataset{nearest(target, entry['targets'])}")
+
+
+def _check_effects(study: dict, sources: dict, key: str) -> None:
+    effects = study["effects"]
+    sets = {variants for entry in study["datasets"].values() for variants in entry["variants"]}
+    if "background" in effects and effects["background"] not in sets:
+        raise InputError(
+            f"{key}.background: {effects['background']!r} is no set of variants of a dataset{nearest(effects['background'], sets)}"
+        )
+    if "published" in effects:
+        held = {name for name, source in sources.items() if source.get("checkpoint", {}).get("architecture") == "deepsea"}
+        if effects["published"] not in held:
+            raise InputError(
+                f"{key}.published: {effects['published']!r} is no source of DeepSEA's weights{nearest(effects['published'], held)}"
+            )
+    if "motifs" in effects:
+        source, _, file = effects["motifs"].partition("/")
+        if source not in sources:
+            raise InputError(f"{key}.motifs: source {source!r} is not in resources/sources.yaml{nearest(source, sources)}")
+        if file not in sources[source]["files"]:
+            raise InputError(f"{key}.motifs: source {source} has no file {file!r}{nearest(file, sources[source]['files'])}")
 
 
 def _check_views(row: pd.Series, models: dict, length: int, key: str) -> None:

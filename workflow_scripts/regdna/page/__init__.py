@@ -141,11 +141,11 @@ def loci(results: Results) -> list[dict]:
         for locus in entry["loci"]:
             some = [one for one in results.loci if one.dataset == name and one.about["locus"] == locus]
             if some:
-                place = results.places.loc[locus]
+                place = results.places.loc[locus, entry["assembly"]]
                 where = f"{place.chrom}:{place.start + 1:,}–{place.end:,}"
                 out.append({"id": locus, "dataset": entry["title"], "title": place.title, "why": place.why, "where": where,
                             "part": some[0].about["part"] or "not split",
-                            "assembly": place.assembly, "figure": figures.locus(results, some)})  # fmt: skip
+                            "assembly": entry["assembly"], "figure": figures.locus(results, some)})  # fmt: skip
     return out
 
 

@@ -56,7 +56,7 @@ def curves(results: Results, dataset: str) -> list[dict]:
 def locus(results: Results, some: list[Locus]) -> dict:
     """Logo and heat map of all models at one locus, for the target that it is named after, or else the likeliest."""
     about = some[0].about
-    target, why = target_of(results.places.loc[about["locus"]].title, some)
+    target, why = target_of(results.places.loc[about["locus"], about["assembly"]].title, some)
     name = about["targets"][target]
     look = looks(results)
     shown = [(look[one.model], one.effect[:, :, target]) for one in some]

@@ -67,7 +67,7 @@ class Results:
         jobs: every training run, in the order of datasets, models and seeds.
         tuned: trials.tsv of every model that was tuned, by dataset and model.
         certificates: splits.json by dataset.
-        places: loci.tsv by locus.
+        places: loci.tsv by locus and assembly.
         assumptions: file and text of every assumption in the code.
         versions: package to version.
     """
