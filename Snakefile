@@ -47,7 +47,7 @@ rule train:
 
 
 rule variants:
-    """Effects of every substitution at the loci, and of the variant sets."""
+    """Effects of every substitution at the loci, a page of each, and scores of the sets of variants."""
     input:
         every(config["study"], "variants"),
 
@@ -59,7 +59,7 @@ rule evaluate:
 
 
 rule report:
-    """The report page and the ledger."""
+    """The report page, the pages of the loci, and the ledger."""
     input:
         every(config["study"], "report"),
 

@@ -1,4 +1,20 @@
-"""Mutagenesis of loci. Makes results/{study}/{dataset}/{model}/mutagenesis/..."""
+"""Loci: mutagenesis by every model, and a page each. Makes results/{study}/{dataset}/{model}/mutagenesis/..., {dataset}/loci/..."""
+
+
+def mutagenised(wildcards):
+    """Effects at a locus of every model that asks for them."""
+    folders = results_of(wildcards.study, lambda entry: entry["mutagenesis"])
+    paths = [f"{folder}/mutagenesis/{wildcards.locus}.npz" for folder in folders if Path(folder).parts[2] == wildcards.dataset]
+    if not paths:
+        raise WorkflowError(f"{wildcards.study}: no model of {wildcards.dataset} has 'mutagenesis: true'; set it for one")
+    return paths
+
+
+def beside_effects(wildcards):
+    """What a locus' effects are held against: the dataset's sets of variants, and motifs where the study names some."""
+    folder, effects = f"results/{wildcards.study}/{wildcards.dataset}/variants", STUDIES[wildcards.study]["effects"]
+    sets = [f"{folder}/{variants}.parquet" for variants in dataset(wildcards)["variants"]]
+    return {**({"variants": sets} if sets else {}), **({"motifs": source_file(effects["motifs"])} if "motifs" in effects else {})}
 
 
 rule mutagenise_locus:
@@ -25,5 +41,34 @@ rule mutagenise_locus:
         code=model_code("mutagenise.py"),
         place=place,
         assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
+        shifts=lookup(within=STUDIES, dpath="{study}/effects/shifts"),
+        deletions=lookup(within=STUDIES, dpath="{study}/effects/deletions"),
     script:
         "../workflow_scripts/mutagenise.py"
+
+
+rule render_locus:
+    """The dossier of a locus: logos of all models side by side, what was measured there, motifs made and broken."""
+    input:
+        unpack(beside_effects),
+        effects=mutagenised,
+        windows="results/{study}/{dataset}/windows.parquet",
+        loci="resources/loci.tsv",
+    output:
+        page=report("results/{study}/{dataset}/loci/{locus}.html", category="Loci", labels={"locus": "{locus}"}, caption="captions/locus.rst"),
+    log:
+        "results/{study}/logs/render_locus/{dataset}.{locus}.log",
+    benchmark:
+        "results/{study}/benchmarks/render_locus/{dataset}.{locus}.jsonl"
+    localrule: True
+    conda:
+        "../envs/report.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        code=code("render_locus.py"),
+        title=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/title"),
+        invocation=invocation,
+    script:
+        "../workflow_scripts/render_locus.py"

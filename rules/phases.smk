@@ -58,6 +58,13 @@ def effects_of(study):
     return paths
 
 
+def dossiers_of(study):
+    """A page of every locus of a dataset where a model asks for effects."""
+    folders = {Path(folder).parent for folder in results_of(study, lambda entry: entry["mutagenesis"])}
+    loci = {folder: STUDIES[study]["datasets"][folder.name]["loci"] for folder in sorted(folders)}
+    return [f"{folder}/loci/{locus}.html" for folder, some in loci.items() for locus in some]
+
+
 def sources_of(study):
     """Every fetched file that a study reads."""
     paths = set()
@@ -65,7 +72,7 @@ def sources_of(study):
         if "genome" in entry:
             paths |= {source_file(f"{entry['genome']}/{file}") for file in SOURCES[entry["genome"]]["files"]}
         paths |= {source_file(path) for _, path in references(entry)}
-    return sorted(paths | {source_file(path) for path in weight_files(STUDIES[study], SOURCES)})
+    return sorted(paths | {source_file(path) for path in shared_files(STUDIES[study], SOURCES)})
 
 
 def vaults_of(study):
@@ -98,9 +105,9 @@ PHASES = {
         f"results/{study}/{name}/{file}" for name in STUDIES[study]["datasets"] for file in ("splits.json", "targets.tsv")
     ],
     "train": lambda study: [f"{run}/checkpoint" for run in runs_of(study)],
-    "variants": effects_of,
+    "variants": lambda study: effects_of(study) + dossiers_of(study),
     "evaluate": lambda study: [f"results/{study}/comparison.parquet", *(f"{path}/metrics.parquet" for path in results_of(study))],
-    "report": lambda study: [f"results/{study}/report.html", f"results/{study}/ledger.tsv"],
+    "report": lambda study: [f"results/{study}/report.html", f"results/{study}/ledger.tsv", *dossiers_of(study)],
 }
 
 

@@ -102,7 +102,9 @@ def write(folder: Path) -> dict:
     sources = {source: {**about, "files": dict.fromkeys(some, file)} for source, some in names.items()}
     sources["marks"]["files"] |= {"high.bigWig": fetched, "open.bed": packed, "all.tar.gz": file, "other.tar.gz": file}
     whole = study()
-    (folder / "loci.tsv").write_text("locus\tassembly\tchrom\tstart\tend\tvariants\ttitle\twhy\nhere\thg19\tchr1\t99\t107\t\tA K562 site\tmade up\n")
+    (folder / "loci.tsv").write_text(
+        "locus\tassembly\tchrom\tstart\tend\tvariants\ttitle\twhy\nhere\thg19\tchr1\t99\t107\t\tA K562 site\tmade up\n"
+    )
     return {"comparison": root / "comparison.parquet", "ledger": root / "ledger.tsv", "metrics": metrics, "curves": curves,
             "compute": compute, "checkpoints": checkpoints, "trials": trials,
             "splits": [root / dataset / "splits.json" for dataset in TARGETS], "loci": folder / "loci.tsv",
@@ -260,7 +262,9 @@ def locus(path: Path) -> None:
         "part": "test",
     }
     reference = np.array([0.5, 1.5], np.float32)
-    np.savez(path, effect=effect, spread=np.abs(effect) / 3, reference=reference, codes=codes, about=json.dumps(about))
+    np.savez(
+        path, effect=effect, spread=np.abs(effect) / 3, views=np.abs(effect) / 5, reference=reference, codes=codes, about=json.dumps(about)
+    )
 
 
 def variants() -> pd.DataFrame:

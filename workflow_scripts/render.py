@@ -4,7 +4,6 @@ import json
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 import regdna
@@ -61,7 +60,7 @@ def main(
         jobs=[read_job(*paths) for paths in zip(compute, checkpoints, strict=True)],
         tuned={path.parts[-3:-1]: read_trials(path) for path in trials or []},
         certificates=certificates,
-        loci=[read_locus(path) for path in effects or [] if path.suffix == ".npz"],
+        loci=[pages.Locus.read(path) for path in effects or [] if path.suffix == ".npz"],
         variants=[read_variants(path) for path in effects or [] if path.suffix == ".parquet"],
         places=pd.read_csv(loci, sep="\t", index_col=["locus", "assembly"]),
         assumptions=assumptions(Path(regdna.__file__).parent),
@@ -108,14 +107,6 @@ def read_trials(path: Path) -> pd.DataFrame:
     numbers = {"trial": int, "validation_ap": float, "seconds": float}
     table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False).replace({"validation_ap": {"": "nan"}})
     return table.astype(numbers).assign(chosen=table["chosen"] == "True")
-
-
-def read_locus(path: Path) -> pages.Locus:
-    """Effects of one model at one locus."""
-    with np.load(path) as arrays:
-        about = json.loads(str(arrays["about"]))
-        values = {key: arrays[key] for key in ("effect", "spread", "reference", "codes")}
-    return pages.Locus(dataset=path.parts[-4], model=path.parts[-3], path=path.as_posix(), about=about, **values)
 
 
 def read_variants(path: Path) -> pages.Variants:

@@ -114,6 +114,72 @@ def test_shuffled_merges_give_the_librarys_ids(seed):
         assert tokeniser.encode(codes[None])[0][0].tolist() == expected(decode(codes))
 
 
+def every_edit(codes):
+    """All places with all codes, the own one and N too."""
+    return np.repeat(np.arange(len(codes)), 5), np.tile(np.arange(5, dtype=np.uint8), len(codes))
+
+
+def edited(codes, where, bases):
+    rows = np.tile(codes, (len(where), 1))
+    for row, at, base in zip(rows, where, bases, strict=True):
+        row[at] = base
+    return rows
+
+
+@pytest.mark.parametrize("letters", ["ACGT", "AC"])
+@pytest.mark.parametrize("seed", range(12))
+def test_any_merges_are_repaired_around_an_edit_as_if_all_were_merged(seed, letters):
+    draw = np.random.default_rng(100 + seed)
+    _, merges = shuffled_merges(draw, [3, 20, 130][seed % 3], letters)
+    table = Merges.of(*np.array(merges).T)
+    ids, ends = np.array([0, 1, 2, 3, 9999], np.int32), (np.array([77], np.int32), np.array([78, 79], np.int32))
+    for number, codes in enumerate(some_sequences(draw, 30, 60, 0.03)):
+        where, bases = every_edit(codes)
+        rows = edited(codes, where, bases)
+        flat, count = table.apply_edits(codes, where, bases, ids, *ends)
+        expected, tokens = table.apply(rows, ids, *ends)
+        assert np.array_equal(count, tokens) and np.array_equal(flat[: count.sum()], expected[: count.sum()])
+        if number == 0:
+            for row, one in zip(rows[::7], np.split(flat, count.cumsum())[:-1][::7], strict=True):
+                assert one.tolist() == [77, *slow_merges(ids[row].tolist(), merges), 78, 79]
+
+
+def test_an_edit_that_changes_every_token_to_its_right_or_left_is_followed_to_the_end():
+    ids = np.arange(5, dtype=np.int32)
+    pairs = Merges.of([0], [0], [5])  # A+A
+    codes = np.zeros(301, np.uint8)
+    flat, count = pairs.apply_edits(codes, np.array([0, 300, 150]), np.array([1, 1, 1], np.uint8), ids, NO_ENDS, NO_ENDS)
+    first, last, middle = np.split(flat[: count.sum()], count.cumsum()[:-1])
+    assert first.tolist() == [1] + [5] * 150 and last.tolist() == [5] * 150 + [1] and middle.tolist() == [5] * 75 + [1] + [5] * 75
+    # A C A C ...: C+A goes first, so the last base decides whether an A stands alone at the very end, and through G whether all shift.
+    left = Merges.of([2, 6, 1], [0, 1, 0], [6, 7, 8])  # G+A, GA+C, C+A
+    codes = np.resize(np.array([1, 0], np.uint8), 200)
+    where, bases = every_edit(codes)
+    flat, count = left.apply_edits(codes, where, bases, ids, NO_ENDS, NO_ENDS)
+    expected, tokens = left.apply(edited(codes, where, bases), ids, NO_ENDS, NO_ENDS)
+    assert np.array_equal(count, tokens) and np.array_equal(flat[: count.sum()], expected[: count.sum()])
+
+
+def grown_leftward(depth):
+    """Merges under which an A becomes one token with all that stands left of it, as far as ``depth`` bases: C+A, C+CA, ..."""
+    texts = ["A", "C", "G", "T", *("C" * n + "A" for n in range(1, depth))]
+    return Merges.of([1] * (depth - 1), [0, *range(4, 2 + depth)], range(4, 3 + depth)), texts
+
+
+@pytest.mark.parametrize("depth", [5, 40, 120])
+def test_an_edit_that_is_felt_far_to_its_left_is_followed(depth):
+    table, texts = grown_leftward(depth)
+    codes = np.ones(100, np.uint8)
+    for last in (0, 1):
+        codes[-1] = last
+        where, bases = every_edit(codes)
+        ids = np.arange(5, dtype=np.int32)
+        flat, count = table.apply_edits(codes, where, bases, ids, NO_ENDS, NO_ENDS)
+        expected, tokens = table.apply(edited(codes, where, bases), ids, NO_ENDS, NO_ENDS)
+        assert np.array_equal(count, tokens) and np.array_equal(flat[: count.sum()], expected[: count.sum()])
+    assert len(texts[flat[count[:-5].sum()]]) in (1, min(depth, 100))
+
+
 @pytest.mark.parametrize(
     ("vocabulary", "letters"), [(9, "ACGT"), (12, "ACGT"), (60, "AT"), (64, "ACGT"), (300, "ACGGGGT"), (1000, "ACGT"), (2000, "AAAC")]
 )

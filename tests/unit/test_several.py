@@ -225,6 +225,42 @@ def test_a_signal_to_the_job_has_its_processes_save_and_a_second_job_goes_on(tmp
     near(whole, load_file(tmp_path / "resumed/model.safetensors"), 2e-2)
 
 
+def children(parent):
+    """Processes whose parent this is, by /proc, without multiprocessing's own helper."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = dict(line.split(":\t", 1) for line in (folder / "status").read_text().splitlines() if ":\t" in line)
+            if int(fields["PPid"]) == parent and b"spawn_main" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="processes are found by Linux's /proc")
+def test_no_process_trains_on_when_the_job_is_killed(tmp_path):
+    (tmp_path / "parent.py").write_text(PARENT)
+    settings = SETTINGS | {"epochs": 10_000, "patience": 10_000, "batch_size": 6}
+    command = [sys.executable, str(tmp_path / "parent.py"), str(tmp_path), json.dumps(settings), "killed"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not list((tmp_path / "store").glob("*/seed1.pt")) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.01)
+    workers = children(process.pid)
+    assert len(workers) == 2
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 30
+    left = workers
+    while left and time.monotonic() < until:
+        time.sleep(0.1)
+        left = [one for one in workers if Path(f"/proc/{one}").exists() and "zombie" not in Path(f"/proc/{one}/status").read_text()]
+    for one in left:
+        os.kill(one, signal.SIGKILL)
+    assert not left
+
+
 def test_what_a_process_says_is_one_line(tmp_path):
     entry = {
         "architecture": "deepsea", "parameters": toy_models.DEEPSEA | {"widths": [6, 3, 40]}, "regime": "full", "initialisation": "random",

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from regdna.study import references, weight_files
+from regdna.study import references, shared_files, weight_files
 
 ROW_BYTES = 80  # of a window in the tables of windows, compressed
 HELD_OUT = 0.2  # share of windows that are predicted
@@ -108,7 +108,7 @@ def disk(study: dict, sources: dict, lengths: dict[str, int]) -> int:
         sources: every source, completed.
         lengths: bases of each assembly.
     """
-    paths, genomes, total = set(weight_files(study, sources)), {}, 0
+    paths, genomes, total = set(shared_files(study, sources)), {}, 0
     for name, entry in study["datasets"].items():
         paths |= {path for _, path in references(entry)}
         if "genome" in entry:

@@ -214,17 +214,25 @@ def legend(figure: Figure, axes: Axes, columns: int) -> None:
 
 
 @as_svg
-def locus(models: list[tuple[Series, np.ndarray]], codes: np.ndarray, start: int, chrom: str) -> Figure:
-    """A logo above a heat map for each model, over the bases of a locus.
+def locus(
+    models: list[tuple[Series, np.ndarray]], codes: np.ndarray, start: int, chrom: str, measured: pd.DataFrame | None = None
+) -> Figure:
+    """A logo above a heat map for each model, over the bases of a locus; above all, what was measured there.
 
     Args:
         models: look and effects, float (positions, 4): log-odds by new base A, C, G, T; NaN where the base is N.
         codes: reference bases, uint8 (positions,); 4 is N.
         start: coordinate of the first base, 0-based.
+        measured: position (0-based), alt (a base) and measured of substitutions, if there are some.
     """
-    figure = Figure((WIDTH, 0.45 + 2.4 * len(models)), layout="constrained")
-    grid = figure.subplots(2 * len(models), 2, sharex="col", height_ratios=[1.9, 1] * len(models), width_ratios=[1, 0.012])
-    for (logo_axes, blank), (heat_axes, key_axes), (look, effect) in zip(grid[::2], grid[1::2], models, strict=True):
+    above = measured is not None and len(measured) > 0
+    figure = Figure((WIDTH, 0.45 + 2.4 * len(models) + 1.6 * above), layout="constrained")
+    heights = [1.9] * above + [1.9, 1] * len(models)
+    grid = figure.subplots(len(heights), 2, sharex="col", height_ratios=heights, width_ratios=[1, 0.012], squeeze=False)
+    if above:
+        assay(grid[0, 0], measured, start)
+        grid[0, 1].set_axis_off()
+    for (logo_axes, blank), (heat_axes, key_axes), (look, effect) in zip(grid[above::2], grid[above + 1 :: 2], models, strict=True):
         blank.set_axis_off()
         logo(logo_axes, effect, codes)
         logo_axes.set_title(look.label, loc="left", fontweight="bold", color=look.colour)
@@ -234,6 +242,21 @@ def locus(models: list[tuple[Series, np.ndarray]], codes: np.ndarray, start: int
     last.set_xticks([at - start - 1 for at in places], [f"{at:,}" for at in places])
     last.set_xlabel(f"position on {chrom} (1-based)")
     return figure
+
+
+def assay(axes: Axes, measured: pd.DataFrame, start: int) -> None:
+    """Measured effects of substitutions, a dot in the colour of the new base; a line is the mean at each position."""
+    for base, colour in BASE_COLOURS.items():
+        one = measured[measured["alt"] == base]
+        axes.plot(one["position"] - start, one["measured"], linestyle="none", marker=".", markersize=3.5, color=colour, label=base)
+    means = measured.groupby("position")["measured"].mean()
+    axes.vlines(means.index - start, 0, means, color=SOFT, linewidth=0.7)
+    axes.axhline(0, color=SOFT, linewidth=0.6)
+    axes.tick_params(axis="x", length=0, labelbottom=False)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.set_ylabel("measured")
+    axes.set_title("measured effect by new base", loc="left", fontweight="bold")
+    axes.legend(loc="upper right", ncols=4, handletextpad=0.1, columnspacing=0.8)
 
 
 def importance(effect: np.ndarray) -> np.ndarray:

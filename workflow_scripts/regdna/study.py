@@ -24,6 +24,11 @@ def weight_files(study: dict, sources: dict) -> list[str]:
     return [f"{source}/{file}" for source in used for file in sources[source]["files"]]
 
 
+def shared_files(study: dict, sources: dict) -> list[str]:
+    """Every ``source/file`` that a study names outside its datasets: weights, then motifs."""
+    return weight_files(study, sources) + ([study["effects"]["motifs"]] if "motifs" in study["effects"] else [])
+
+
 def references(entry: dict) -> list[tuple[str, str]]:
     """Every ``source/file`` that a dataset names, with the key that names it."""
     sequences, windows = entry.get("sequences", {}), entry.get("windows", {})

@@ -7,7 +7,9 @@ from torch import nn
 from regdna.alphabet import N
 from regdna.models.outputs import Output
 from regdna.models.pooling import pooling as make_pooling
+from regdna.models.precision import full
 from regdna.tokenisers import Tokeniser
+from regdna.tokenisers.rows import mutants
 
 PROBE = 16  # N, of which it is read how a tokeniser takes them: more than any of its words has bases
 
@@ -40,9 +42,25 @@ class EncoderClassifier(nn.Module):
 
         Padded to the longest row that is left when N at the ends are cut off.
         """
+        return self._batch(codes, *self.tokeniser.encode(codes))
+
+    def edits(self, codes: np.ndarray, where: np.ndarray, bases: np.ndarray) -> dict[str, torch.Tensor]:
+        """What ``encode`` gives of the mutants of one sequence, whose tokens are made anew only around the base that is replaced.
+
+        Args:
+            codes: uint8 (L,).
+            where: the base that each mutant changes, 0-based, int64 (m,).
+            bases: code of its new base, uint8 (m,); N is one.
+
+        Raises:
+            ValueError: a base that the sequence has not, or a code that is none.
+        """
+        return self._batch(mutants(codes, where, bases), *self.tokeniser.edits(codes, where, bases))
+
+    def _batch(self, codes: np.ndarray, ids: np.ndarray, mask: np.ndarray) -> dict[str, torch.Tensor]:
         # ASSUME: N at the two ends of a window are no sequence (short sequences filled up, windows shifted or beyond a chromosome's end):
         # transformers do not see them. Of a window that is N throughout they see one.
-        ids, mask = without_ends(self.tokeniser, codes, *self.tokeniser.encode(codes))
+        ids, mask = without_ends(self.tokeniser, codes, ids, mask)
         batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
         return {**batch, "bases": self._bases(batch["input_ids"])} if self.pooling.needs_bases else batch
 
@@ -60,7 +78,8 @@ class EncoderClassifier(nn.Module):
         """
         hidden = self._hidden(input_ids, attention_mask)
         pooled = self._pooled(hidden, input_ids, attention_mask, bases).to(self.head.weight.dtype)
-        return Output(logits=self.head(self.dropout(pooled)), last_hidden_state=hidden)
+        with full(pooled.device):
+            return Output(logits=self.head(self.dropout(pooled)), last_hidden_state=hidden)
 
     def embed_layers(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, bases: torch.Tensor | None = None) -> torch.Tensor:
         """Every hidden state pooled, the embedding first: float (n, layers + 1, poolings, width). Arguments as of ``forward``.

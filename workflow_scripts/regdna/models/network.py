@@ -1,7 +1,7 @@
 """Networks of every family: running them in batches, and opening those that were trained."""
 
 import json
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +13,42 @@ from regdna.models.precision import autocast, device, ran_out
 from regdna.step import InputError
 
 READ = 32  # batches that are encoded at once
+TOKENS = 1024  # of a batch for every GiB of a GPU; the widest published model takes some 150 kB for each
+BASES = 4  # of a byte-pair token, at least, on average
 NEEDED = ("architecture", "parameters", "targets", "labels", "length")  # of about.json, to build what was trained
 
 
-@torch.inference_mode()
 def run(network: nn.Module, codes: np.ndarray, batch_size: int, what: str = "logits", precision: str = "float32") -> np.ndarray:
     """Apply a network to codes in batches; float32 (n, ...) in order. Training mode is put back.
 
-    Sequences of many lengths in tokens are put side by side by length, ``READ`` batches at a time, so that little is computed on
-    padding. A batch that memory does not take is halved.
+    ``READ`` batches are encoded and put side by side by length at once.
 
     Args:
         network: on the device where it shall run.
         codes: uint8 (n, L).
+        batch_size, what, precision: as of ``run_inputs``.
+    """
+    out: np.ndarray | None = None
+    for at in range(0, len(codes), READ * batch_size):
+        answers = run_inputs(network, network.encode(codes[at : at + READ * batch_size]), batch_size, what, precision)
+        if out is None:
+            out = np.empty((len(codes), *answers.shape[1:]), np.float32)
+        out[at : at + len(answers)] = answers
+    return out if out is not None else np.empty((0, 0), np.float32)
+
+
+@torch.inference_mode()
+def run_inputs(
+    network: nn.Module, inputs: dict[str, torch.Tensor], batch_size: int, what: str = "logits", precision: str = "float32"
+) -> np.ndarray:
+    """Apply a network to what its ``encode`` gave, in batches; float32 (n, ...) in order. Training mode is put back.
+
+    Sequences of many lengths in tokens are put side by side by length, so that little is computed on padding. A batch that memory
+    does not take is halved, and so are those that follow: they are no shorter.
+
+    Args:
+        network: on the device where it shall run.
+        inputs: tensors (n, ...).
         batch_size: sequences at a time.
         what: ``logits``, or the name of a method that takes what ``encode`` gives, such as ``embed``.
         precision: ``bf16``, ``float32`` or ``auto``.
@@ -33,31 +56,44 @@ def run(network: nn.Module, codes: np.ndarray, batch_size: int, what: str = "log
     was_training, where = network.training, next(network.parameters()).device
     network.eval()
     out: np.ndarray | None = None
-    for at in range(0, len(codes), READ * batch_size):
-        inputs = network.encode(codes[at : at + READ * batch_size])
-        count = len(next(iter(inputs.values())))
-        lengths = inputs["attention_mask"].sum(1) if "attention_mask" in inputs else torch.ones(count)
-        order = torch.argsort(lengths, stable=True)
-        waiting = list(order.split(batch_size))
-        while waiting:
-            some = waiting.pop(0)
-            batch = {name: value[some] for name, value in inputs.items()}
-            if "attention_mask" in inputs:
-                batch = {name: value[:, : int(lengths[some[-1]])] for name, value in batch.items()}
-            try:
-                with autocast(where, precision):
-                    batch = {name: value.to(where) for name, value in batch.items()}
-                    answer = network(**batch).logits if what == "logits" else getattr(network, what)(**batch)
-            except RuntimeError as error:
-                if not ran_out(error) or len(some) == 1:
-                    raise
-                waiting[:0] = some.tensor_split(2)
-                continue
-            if out is None:
-                out = np.empty((len(codes), *answer.shape[1:]), np.float32)
-            out[at + some.numpy()] = answer.float().cpu().numpy()
+    count = len(next(iter(inputs.values())))
+    lengths = inputs["attention_mask"].sum(1) if "attention_mask" in inputs else torch.ones(count)
+    left = torch.argsort(lengths, stable=True)
+    while len(left):
+        some = left[:batch_size]
+        batch = {name: value[some] for name, value in inputs.items()}
+        if "attention_mask" in inputs:
+            batch = {name: value[:, : int(lengths[some[-1]])] for name, value in batch.items()}
+        try:
+            with autocast(where, precision):
+                batch = {name: value.to(where) for name, value in batch.items()}
+                answer = network(**batch).logits if what == "logits" else getattr(network, what)(**batch)
+        except RuntimeError as error:
+            if not ran_out(error) or len(some) == 1:
+                raise
+            batch_size = (len(some) + 1) // 2
+            continue
+        if out is None:
+            out = np.empty((count, *answer.shape[1:]), np.float32)
+        out[some.numpy()] = answer.float().cpu().numpy()
+        left = left[batch_size:]
     network.train(was_training)
     return out if out is not None else np.empty((0, 0), np.float32)
+
+
+def at_once(network: nn.Module, length: int, least: int) -> int:
+    """Sequences that a trained network is applied to at a time: ``least``, or of a transformer on a GPU as many more as ``TOKENS`` says.
+
+    Args:
+        network: on the device where it shall run.
+        length: of the sequences, in bp.
+        least: how many make an update in its training.
+    """
+    where = next(network.parameters()).device
+    if where.type != "cuda" or not hasattr(network, "tokeniser"):
+        return least
+    memory = torch.cuda.get_device_properties(where).total_memory // 2**30
+    return max(least, memory * TOKENS // (network.tokeniser.tokens(length) or max(1, length // BASES)))
 
 
 def load(folder: Path, attention: str = "sdpa") -> nn.Module:
@@ -83,11 +119,26 @@ def load(folder: Path, attention: str = "sdpa") -> nn.Module:
     return models.family(about["architecture"]).load(folder, about, attention).eval()
 
 
-def opened(folder: Path, about: dict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A function from codes, uint8 (n, L), and positions (not used) to logits, float64 (n, T)."""
-    network, precision = load(folder).to(device()), about.get("training", {}).get("precision", "auto")
+@dataclass(frozen=True)
+class Opened:
+    """A trained network, called with codes, uint8 (n, L), and positions (not used); gives logits, float64 (n, T).
 
-    def logits(codes: np.ndarray, position: np.ndarray) -> np.ndarray:
-        return run(network, codes, about["batch_size"], precision=precision).astype(np.float64)
+    Attributes:
+        network: in evaluation mode, on the device where it runs.
+        batch_size: sequences at a time.
+        precision: ``bf16``, ``float32`` or ``auto``.
+    """
 
-    return logits
+    network: nn.Module
+    batch_size: int
+    precision: str
+
+    def __call__(self, codes: np.ndarray, position: np.ndarray) -> np.ndarray:
+        return run(self.network, codes, self.batch_size, precision=self.precision).astype(np.float64)
+
+
+def opened(folder: Path, about: dict) -> Opened:
+    """The network of a checkpoint of ours, ready to be called."""
+    network = load(folder).to(device())
+    batch_size = at_once(network, about["length"], about["batch_size"])
+    return Opened(network, batch_size, about.get("training", {}).get("precision", "auto"))

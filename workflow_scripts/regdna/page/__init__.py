@@ -1,12 +1,12 @@
 """The report page from plain data. Here it is put together; the template decides what stands where."""
 
-import jinja2
 import numpy as np
 
 from regdna import plots
 from regdna.models import ARCHITECTURES
 from regdna.page import answer, controls, figures, methods, tables, training
 from regdna.page.results import Job, Locus, Results, Variants
+from regdna.page.template import engine
 from regdna.step import InputError
 
 __all__ = ["Job", "Locus", "Results", "Variants", "render"]
@@ -20,39 +20,34 @@ def render(results: Results) -> str:
     """
     check(results)
     contenders = [one for one, entry in results.study["models"].items() if not entry["control"]]
-    engine = jinja2.Environment(
-        loader=jinja2.PackageLoader("regdna", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    engine.filters["plain"] = plain
-    return engine.get_template("report.html.j2").render(
-        study=results.study,
-        name=results.name,
-        invocation=results.invocation,
-        root=results.root,
-        palette=plots.PALETTE,
-        datasets=[dataset(results, one) for one in results.study["datasets"]],
-        loci=loci(results),
-        variants=variant_sets(results),
-        controls=controls.meanings(results),
-        training={"tuned": "tuning" in results.study, "runs": training.runs(results)},
-        cost={"figure": figures.cost(results), "table": tables.costs(results)},
-        sources=[
-            {"id": source, **results.source(source), "table": tables.files(results, source, files)}
-            for source, files in tables.used_sources(results).items()
-        ],
-        models=[model(results, one) for one in contenders],
-        pretrained=[one for one in contenders if results.weights(one).startswith("published")],
-        random=[one for one in contenders if results.weights(one).startswith("random")],
-        methods=methods.training(results),
-        replicates=int(results.scores["replicates"].iloc[0]),
-        least={"blocks": answer.FEWEST_BLOCKS, "positives": answer.FEWEST_POSITIVES},
-        assumptions=results.assumptions,
-        versions=results.versions,
+    return (
+        engine()
+        .get_template("report.html.j2")
+        .render(
+            study=results.study,
+            name=results.name,
+            invocation=results.invocation,
+            root=results.root,
+            palette=plots.PALETTE,
+            datasets=[dataset(results, one) for one in results.study["datasets"]],
+            loci=loci(results),
+            variants=variant_sets(results),
+            controls=controls.meanings(results),
+            training={"tuned": "tuning" in results.study, "runs": training.runs(results)},
+            cost={"figure": figures.cost(results), "table": tables.costs(results)},
+            sources=[
+                {"id": source, **results.source(source), "table": tables.files(results, source, files)}
+                for source, files in tables.used_sources(results).items()
+            ],
+            models=[model(results, one) for one in contenders],
+            pretrained=[one for one in contenders if results.weights(one).startswith("published")],
+            random=[one for one in contenders if results.weights(one).startswith("random")],
+            methods=methods.training(results),
+            replicates=int(results.scores["replicates"].iloc[0]),
+            least={"blocks": answer.FEWEST_BLOCKS, "positives": answer.FEWEST_POSITIVES},
+            assumptions=results.assumptions,
+            versions=results.versions,
+        )
     )
 
 
@@ -77,17 +72,6 @@ def used(parameters: dict, regime: str, family: str) -> dict:
     if family != "row zero" and regime != "probe" and parameters.get("pooling") != "best":
         idle.add("l2")
     return {name: value for name, value in parameters.items() if name not in idle}
-
-
-def plain(value: object) -> str:
-    """A setting as a person writes it: lists and mappings without brackets, yes and no."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key.replace('_', ' ')} {plain(one)}" for key, one in value.items())
-    if isinstance(value, list):
-        return "/".join(str(one) for one in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
 
 
 def dataset(results: Results, name: str) -> dict:
@@ -145,7 +129,7 @@ def loci(results: Results) -> list[dict]:
                 where = f"{place.chrom}:{place.start + 1:,}–{place.end:,}"
                 out.append({"id": locus, "dataset": entry["title"], "title": place.title, "why": place.why, "where": where,
                             "part": some[0].about["part"] or "not split",
-                            "assembly": entry["assembly"], "figure": figures.locus(results, some)})  # fmt: skip
+                            "assembly": entry["assembly"], "dossier": f"{name}/loci/{locus}.html", "figure": figures.locus(results, some)})  # fmt: skip
     return out
 
 

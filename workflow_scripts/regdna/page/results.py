@@ -1,6 +1,8 @@
 """What the page is made from, and the few questions that all of its parts ask of it."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,13 @@ def pick(frame: pd.DataFrame, **equal: object) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Locus:
-    """Effects of one model at one locus: arrays as ``mutagenise`` writes them, and where they lie."""
+    """Effects of one model at one locus: arrays as ``mutagenise`` writes them, and where they lie.
+
+    Attributes:
+        effect, spread, views: float32 (positions, 4, T): log-odds, their sd over seeds, and over shifts and strands.
+        reference: log-odds, float32 (T,).
+        codes: uint8 (positions,).
+    """
 
     dataset: str
     model: str
@@ -28,8 +36,17 @@ class Locus:
     about: dict
     effect: np.ndarray
     spread: np.ndarray
+    views: np.ndarray
     reference: np.ndarray
     codes: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path) -> "Locus":
+        """What lies at ``results/{study}/{dataset}/{model}/mutagenesis/{locus}.npz``."""
+        with np.load(path) as arrays:
+            about = json.loads(str(arrays["about"]))
+            values = {key: arrays[key] for key in ("effect", "spread", "views", "reference", "codes")}
+        return cls(dataset=path.parts[-4], model=path.parts[-3], path=path.as_posix(), about=about, **values)
 
 
 @dataclass(frozen=True)

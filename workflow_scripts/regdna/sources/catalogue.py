@@ -8,7 +8,7 @@ import pandas as pd
 from regdna.manifest import validate
 from regdna.sources.encode import file_name, files, read_frozen
 from regdna.step import InputError
-from regdna.study import references, weight_files
+from regdna.study import references, shared_files
 
 
 def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: set[str]) -> dict:
@@ -85,7 +85,7 @@ def check_at_hand(study: str, content: dict, sources: dict, fetched: Path) -> No
     """
     used = {path.partition("/")[0] for dataset in content["datasets"].values() for _, path in references(dataset)}
     used |= {dataset["genome"] for dataset in content["datasets"].values() if "genome" in dataset}
-    used |= {path.partition("/")[0] for path in weight_files(content, sources)}
+    used |= {path.partition("/")[0] for path in shared_files(content, sources)}
     for name in sorted(used):
         for file, one in sources[name]["files"].items():
             if "path" in one and not Path(one["path"]).is_file() and not (fetched / name / file).is_file():

@@ -26,6 +26,18 @@ class Tokeniser(Protocol):
     def encode(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids, int64 (n, T), padded to the longest row, and mask, bool (n, T), false at padding; codes are uint8 (n, L)."""
 
+    def edits(self, codes: np.ndarray, where: np.ndarray, bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What ``encode`` gives of the mutants of one sequence, one base replaced in each; made anew only around that base.
+
+        Args:
+            codes: uint8 (L,).
+            where: the base that each mutant changes, 0-based, int64 (m,).
+            bases: code of its new base, uint8 (m,); N is one.
+
+        Raises:
+            ValueError: a base that the sequence has not, or a code that is none.
+        """
+
     def offsets(self, ids: np.ndarray) -> np.ndarray:
         """Bases [start, end) that each token covers, 0-based, int32 (n, T, 2), of ids (n, T); specials and padding cover none."""
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from regdna.alphabet import LETTERS, N
 from regdna.tokenisers import vocabulary_files
+from regdna.tokenisers.rows import mutants
 
 
 class SingleBase:
@@ -16,6 +17,10 @@ class SingleBase:
     def encode(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids, int64 (n, L), and mask, bool (n, L), all true, of codes, uint8 (n, L)."""
         return codes.astype(np.int64), np.ones(codes.shape, bool)
+
+    def edits(self, codes: np.ndarray, where: np.ndarray, bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What ``encode`` gives of a sequence's mutants, (m, L). Arguments as of ``Tokeniser.edits``."""
+        return self.encode(mutants(codes, where, bases))
 
     def offsets(self, ids: np.ndarray) -> np.ndarray:
         """Bases [start, end) of each token, 0-based, int32 (n, L, 2)."""

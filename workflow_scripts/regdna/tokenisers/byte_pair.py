@@ -9,7 +9,7 @@ from regdna.alphabet import N, decode
 from regdna.step import InputError
 from regdna.tokenisers import vocabulary_files
 from regdna.tokenisers.definition import open_library, read
-from regdna.tokenisers.rows import pad_rows, spans, spell
+from regdna.tokenisers.rows import check_edits, pad_rows, spans, spell
 
 PROBE = 2000  # bp on which every definition that is opened is compared with the library
 
@@ -65,6 +65,13 @@ class BytePair:
     def encode(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids, int64 (n, T), padded to the longest row, and mask, bool (n, T), false at padding; codes are uint8 (n, L)."""
         flat, count = self._defined.merges.apply(codes, self._defined.letters, self._defined.prefix, self._defined.suffix)
+        return pad_rows(flat, count, self.pad)
+
+    def edits(self, codes: np.ndarray, where: np.ndarray, bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What ``encode`` gives of a sequence's mutants, (m, T) padded to the longest. Arguments as of ``Tokeniser.edits``."""
+        check_edits(codes, where, bases)
+        defined = self._defined
+        flat, count = defined.merges.apply_edits(codes, where, bases, defined.letters, defined.prefix, defined.suffix)
         return pad_rows(flat, count, self.pad)
 
     def offsets(self, ids: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from regdna.alphabet import N
 from regdna.tokenisers import vocabulary_files
-from regdna.tokenisers.rows import pad_rows, spans, spell
+from regdna.tokenisers.rows import check_edits, pad_rows, spans, spell
 
 ORDER = "ATCG"  # of both vocabularies
 RANK = np.array([0, 2, 3, 1, 4], np.int64)  # of the codes A, C, G, T, N in A, T, C, G, N
@@ -47,6 +47,13 @@ class OverlappingKmers:
         ids = np.empty((len(codes), self.tokens(codes.shape[1])), np.int64)
         _overlapping(np.ascontiguousarray(codes), self.k, len(self.specials), ids)
         ids[:, 0], ids[:, -1] = self.cls, self.sep
+        return ids, np.ones(ids.shape, bool)
+
+    def edits(self, codes: np.ndarray, where: np.ndarray, bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What ``encode`` gives of a sequence's mutants, (m, L - k + 3). Arguments as of ``Tokeniser.edits``."""
+        check_edits(codes, where, bases)
+        ids = np.repeat(self.encode(codes[None])[0], len(where), 0)
+        _overlapping_edits(codes.copy(), where, bases, self.k, len(self.specials), ids)
         return ids, np.ones(ids.shape, bool)
 
     def offsets(self, ids: np.ndarray) -> np.ndarray:
@@ -125,6 +132,14 @@ class KmerBlocks:
         _blocks(np.ascontiguousarray(codes), self.k, self.cls, self._first, flat, count)
         return pad_rows(flat, count, self.pad)
 
+    def edits(self, codes: np.ndarray, where: np.ndarray, bases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What ``encode`` gives of a sequence's mutants, (m, T) padded to the longest. Arguments as of ``Tokeniser.edits``."""
+        check_edits(codes, where, bases)
+        flat = np.empty(len(where) * (len(codes) + 1), np.int32)
+        count = np.empty(len(where), np.int64)
+        _blocks_edits(codes.copy(), where, bases, self.k, self.cls, self._first, flat, count)
+        return pad_rows(flat, count, self.pad)
+
     def offsets(self, ids: np.ndarray) -> np.ndarray:
         """Bases [start, end) of each token, 0-based, int32 (n, T, 2); specials and padding cover none."""
         return spans(ids, self._widths)
@@ -159,45 +174,110 @@ class KmerBlocks:
 
 
 @numba.njit(cache=True, nogil=True)
-def _overlapping(codes, k, first, ids):
-    """Fill ``ids`` between its first and last column; 1 is [UNK]."""
+def _overlapping_row(codes, k, first, ids):
+    """Fill ``ids`` with the k-mers of one row, the first at 0; 1 is [UNK]."""
     within = 4**k - 1
+    word, since = 0, 0  # the last k bases, and how many of them follow the last N
+    for at in range(len(codes)):
+        code = codes[at]
+        word = (word << 2 | RANK[code] & 3) & within
+        since = since + 1 if code < N else 0
+        if at >= k - 1:
+            ids[at - k + 1] = first + word if since >= k else 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _overlapping(codes, k, first, ids):
+    """Fill ``ids`` between its first and last column."""
     for row in range(len(codes)):
-        word, since = 0, 0  # the last k bases, and how many of them follow the last N
-        for at in range(codes.shape[1]):
-            code = codes[row, at]
-            word = (word << 2 | RANK[code] & 3) & within
-            since = since + 1 if code < N else 0
-            if at >= k - 1:
-                ids[row, at - k + 2] = first + word if since >= k else 1
+        _overlapping_row(codes[row], k, first, ids[row, 1:])
+
+
+@numba.njit(cache=True, nogil=True)
+def _overlapping_edits(codes, where, bases, k, first, ids):
+    """Change the k-mers of each row that hold its edit; every row comes as the reference's."""
+    for row in range(len(where)):
+        at = where[row]
+        begin, old = max(at - k + 1, 0), codes[at]
+        codes[at] = bases[row]
+        _overlapping_row(codes[begin : at + k], k, first, ids[row, 1 + begin :])
+        codes[at] = old
+
+
+@numba.njit(cache=True, nogil=True)
+def _blocks_row(codes, k, first, flat, out):
+    """Ids of one row in ``flat`` from ``out`` on; gives where they end."""
+    length, single, at = len(codes), first + 4**k, 0
+    while at + k <= length:
+        word, seen = 0, 0  # no branch in here: N is the one code with the bit 4
+        for base in range(at, at + k):
+            word = word << 2 | RANK[codes[base]]
+            seen |= codes[base]
+        if seen & N:  # the bases up to the N, and it, one by one
+            while codes[at] < N:
+                flat[out] = single + RANK[codes[at]]
+                out += 1
+                at += 1
+            flat[out] = single + N
+            out += 1
+            at += 1
+        else:
+            flat[out] = first + word
+            out += 1
+            at += k
+    for base in range(at, length):
+        flat[out] = single + RANK[codes[base]]
+        out += 1
+    return out
 
 
 @numba.njit(cache=True, nogil=True)
 def _blocks(codes, k, cls, first, flat, count):
     """Ids of all rows one after the other in ``flat``, and how many each has in ``count``."""
-    length, single, out = codes.shape[1], first + 4**k, 0
+    out = 0
     for row in range(len(codes)):
-        begin, at = out, 0
+        begin = out
         flat[out] = cls
-        out += 1
-        while at + k <= length:
-            word, seen = 0, 0  # no branch in here: N is the one code with the bit 4
-            for base in range(at, at + k):
-                word = word << 2 | RANK[codes[row, base]]
-                seen |= codes[row, base]
-            if seen & N:  # the bases up to the N, and it, one by one
-                while codes[row, at] < N:
-                    flat[out] = single + RANK[codes[row, at]]
-                    out += 1
-                    at += 1
-                flat[out] = single + N
-                out += 1
-                at += 1
-            else:
-                flat[out] = first + word
-                out += 1
-                at += k
-        for base in range(at, length):
-            flat[out] = single + RANK[codes[row, base]]
-            out += 1
+        out = _blocks_row(codes[row], k, first, flat, out + 1)
         count[row] = out - begin
+
+
+@numba.njit(cache=True, nogil=True)
+def _blocks_edits(codes, where, bases, k, cls, first, flat, count):
+    """The same of mutants. A base for a base changes its own token; an N that comes or goes, all between the N around it.
+
+    For blocks begin anew after an N, and how the bases before it are cut depends on none behind it.
+    """
+    length, single = len(codes), first + 4**k
+    reference, start = np.empty(length + 1, np.int32), np.empty(length + 2, np.int64)
+    holder = np.empty(length + 1, np.int64)  # of each base the token, and of the end one more than there are
+    reference[0] = cls
+    total = _blocks_row(codes, k, first, reference, 1)
+    at = 0
+    for token in range(1, total):
+        start[token] = at
+        for _ in range(k if reference[token] < single else 1):
+            holder[at] = token
+            at += 1
+    start[total], holder[length] = length, total
+    out = 0
+    for row in range(len(where)):
+        at = where[row]
+        old = codes[at]
+        begin, end = start[holder[at]], start[holder[at] + 1]
+        if old == N or bases[row] == N:
+            begin, end = at, at + 1
+            while begin > 0 and codes[begin - 1] < N:
+                begin -= 1
+            while end < length and codes[end] < N:
+                end += 1
+        before, after = holder[begin], holder[end]
+        stop = out + before
+        flat[out:stop] = reference[:before]
+        codes[at] = bases[row]
+        stop = _blocks_row(codes[begin:end], k, first, flat, stop)
+        codes[at] = old
+        flat[stop : stop + total - after] = reference[after:total]
+        stop += total - after
+        count[row] = stop - out
+        out = stop

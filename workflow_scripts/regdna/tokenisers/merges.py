@@ -4,6 +4,16 @@ Source: Sennrich, Haddow and Birch 2016 (ACL, arXiv:1508.07909); the order is th
 (rank, place). Here every rank has a chain of the places where its pair stands, and a set of bits says which chains hold any.
 Chains are circles through a head: links 0 to m - 1 are the heads of the m ranks, m that of the pairs that do not merge, and
 m + 1 + i is the pair whose left token begins at place i. So joining and leaving take no branch, and nothing in a chain is stale.
+
+A sequence with one base replaced is merged again only around it, in a stretch between two tokens of the reference. If the stretch
+begins and ends with the very tokens with which the reference's stretch does, neither of them holding the edit, the rest stays.
+Proof. (1) Cut what merging ends with at two of its boundaries: the part is what its letters, merged alone, end with, for no merge
+crosses a boundary, and the lowest (rank, place) of all pairs is, when it lies in the part, the lowest of the part's. (2) Let every two
+neighbours of a line of tokens be what their letters, merged alone, end with. Then so is the line: look at the first merge across a
+boundary, of tokens t and u. Until then what merged in t and u was, as in (1), what merges in their letters alone, and so would this
+merge be; but that ends with t and u. (3) In the line made of the reference's tokens, the stretch's and the reference's again, any two
+neighbours are neighbours of the reference or of the stretch, as tokens at its ends are both; both were ended with, so (1) and (2) hold.
+At an end of the sequence there is no neighbour and nothing to hold. A stretch that fails grows on the side where it does.
 """
 
 from dataclasses import dataclass
@@ -17,6 +27,7 @@ NOTHING = 2**ID_BITS - 1  # stands before and behind a sequence; the table holds
 EMPTY = np.uint64(2**64 - 1)
 # The number of the only bit set in a word: the word's product with this constant has a top of six bits that no other's has.
 DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+MARGIN = 1  # tokens of the reference on either side of the one that an edit hits, to begin with
 BIT = np.argsort([(int(DE_BRUIJN) << number) % 2**64 >> 58 for number in range(64)])
 
 # Columns of a place of the line of tokens: the token that begins here, the places of the next one and of the last.
@@ -68,14 +79,36 @@ class Merges:
         """
         flat = np.empty(len(codes) * (codes.shape[1] + len(prefix) + len(suffix)), np.int32)
         count = np.empty(len(codes), np.int64)
-        # What the kernel works on is made here: arrays of its own would have their references counted at every use.
+        table = (self.slots, self.made, self.ordered)
+        _merge_rows(np.ascontiguousarray(codes), letters, *table, prefix, suffix, *self._workplace(codes.shape[1]), flat, count)
+        return flat, count
+
+    def apply_edits(
+        self, codes: np.ndarray, where: np.ndarray, bases: np.ndarray, letters: np.ndarray, prefix: np.ndarray, suffix: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What ``apply`` gives of the mutants of one sequence, merged again only around each edit.
+
+        Args:
+            codes: uint8 (L,).
+            where: the base that each mutant changes, 0-based, within the sequence, int (m,).
+            bases: code of its new base, int (m,).
+            letters, prefix, suffix: as of ``apply``.
+        """
+        flat = np.empty(len(where) * (len(codes) + len(prefix) + len(suffix)), np.int32)
+        count = np.empty(len(where), np.int64)
+        table = (self.slots, self.made, self.ordered)
+        # Of the reference: its tokens, the base that each begins with, and the token of each base.
+        reference = np.empty((3, len(codes) + 1), np.int32)
+        _merge_edits(codes.copy(), where, bases, letters, *table, prefix, suffix, *self._workplace(len(codes)), reference, flat, count)
+        return flat, count
+
+    def _workplace(self, length: int) -> tuple[np.ndarray, ...]:
+        """Line, chains, bits and scratch for sequences up to a length. Arrays of a kernel's own are counted at every use, so made here."""
         none = len(self.made)
-        line, scratch = np.empty((codes.shape[1] + 2, 3), np.int32), np.empty(codes.shape[1], np.int32)
+        line, scratch = np.empty((length + 2, 3), np.int32), np.empty(length, np.int32)
         chain, waiting = np.empty((none + 1 + len(line), 2), np.int32), np.zeros((none >> 6) + 1, np.uint64)
         chain[:] = np.arange(len(chain))[:, None]
-        table = (self.slots, self.made, self.ordered)
-        _merge_rows(np.ascontiguousarray(codes), letters, *table, prefix, suffix, line, chain, waiting, scratch, flat, count)
-        return flat, count
+        return line, chain, waiting, scratch
 
 
 @numba.njit(cache=True, nogil=True)
@@ -195,13 +228,20 @@ def _merge_row(codes, letters, first, slots, made, ordered, line, chain, waiting
 
 
 @numba.njit(cache=True, nogil=True)
-def _merge_rows(codes, letters, slots, made, ordered, prefix, suffix, line, chain, waiting, scratch, flat, count):
-    """Merge row after row; every rank's chain is empty and ``waiting`` all 0, before and after."""
-    length, out = codes.shape[1], 0
+def _first_ranks(letters, slots, none):
+    """Rank of each pair of codes."""
     first = np.empty((5, 5), np.int64)
     for left in range(5):
         for right in range(5):
-            first[left, right] = _rank(letters[left], letters[right], slots, len(made))
+            first[left, right] = _rank(letters[left], letters[right], slots, none)
+    return first
+
+
+@numba.njit(cache=True, nogil=True)
+def _merge_rows(codes, letters, slots, made, ordered, prefix, suffix, line, chain, waiting, scratch, flat, count):
+    """Merge row after row; every rank's chain is empty and ``waiting`` all 0, before and after."""
+    length, out = codes.shape[1], 0
+    first = _first_ranks(letters, slots, len(made))
     for row in range(len(codes)):
         _merge_row(codes[row], letters, first, slots, made, ordered, line, chain, waiting, scratch)
         begin, place = out, 1
@@ -215,4 +255,47 @@ def _merge_rows(codes, letters, slots, made, ordered, prefix, suffix, line, chai
         for one in suffix:
             flat[out] = one
             out += 1
+        count[row] = out - begin
+
+
+@numba.njit(cache=True, nogil=True)
+def _merge_edits(codes, where, bases, letters, slots, made, ordered, prefix, suffix, line, chain, waiting, scratch, reference, flat, count):
+    """Merge one row, and of each mutant a stretch around its edit that is wide enough."""
+    length, total, place, out = len(codes), 0, 1, 0
+    first = _first_ranks(letters, slots, len(made))
+    token, start, holder = reference[0], reference[1], reference[2]
+    _merge_row(codes, letters, first, slots, made, ordered, line, chain, waiting, scratch)
+    while place <= length:
+        token[total], start[total] = line[place, TOKEN], place - 1
+        holder[place - 1 : line[place, NEXT] - 1] = total
+        total, place = total + 1, line[place, NEXT]
+    start[total] = length
+    for row in range(len(where)):
+        at, more = where[row], MARGIN
+        low, high, old = max(holder[at] - more, 0), min(holder[at] + more, total - 1), codes[at]
+        codes[at] = bases[row]
+        while True:
+            begin, width = start[low], start[high + 1] - start[low]
+            _merge_row(codes[begin : begin + width], letters, first, slots, made, ordered, line, chain, waiting, scratch)
+            last = line[width + 1, LAST]
+            left = low == 0 or (line[1, TOKEN] == token[low] and line[1, NEXT] - 1 == start[low + 1] - begin)
+            right = high == total - 1 or (line[last, TOKEN] == token[high] and last - 1 == start[high] - begin)
+            if left and right:
+                break
+            more *= 2
+            low = low if left else max(low - more, 0)
+            high = high if right else min(high + more, total - 1)
+        codes[at] = old
+        kept, begin, place = total - 1 - high, out, 1
+        flat[out : out + len(prefix)] = prefix
+        out += len(prefix)
+        flat[out : out + low] = token[:low]
+        out += low
+        while place <= width:
+            flat[out] = line[place, TOKEN]
+            out, place = out + 1, line[place, NEXT]
+        flat[out : out + kept] = token[high + 1 : total]
+        out += kept
+        flat[out : out + len(suffix)] = suffix
+        out += len(suffix)
         count[row] = out - begin

@@ -1,9 +1,9 @@
-"""Rows of tokens: padding them, and what they cover and spell."""
+"""Rows of tokens: padding them, what they cover and spell, and the mutants that they are made of."""
 
 import numba
 import numpy as np
 
-from regdna.alphabet import encode
+from regdna.alphabet import N, encode
 
 
 def pad_rows(flat: np.ndarray, count: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray]:
@@ -45,3 +45,34 @@ def spans(ids: np.ndarray, widths: np.ndarray) -> np.ndarray:
 def spell(ids: np.ndarray, texts: list[str]) -> np.ndarray:
     """Codes, uint8 (L,), of ids, (T,), each read as its text."""
     return encode("".join([texts[one] for one in ids.tolist()]))
+
+
+def mutants(codes: np.ndarray, where: np.ndarray, bases: np.ndarray) -> np.ndarray:
+    """Copies of a sequence with one base replaced in each, uint8 (m, L).
+
+    Args:
+        codes: uint8 (L,).
+        where: the base that each copy changes, 0-based, int (m,).
+        bases: code of its new base, int (m,); N is one.
+
+    Raises:
+        ValueError: a base that the sequence has not, or a code that is none.
+    """
+    check_edits(codes, where, bases)
+    rows = np.repeat(codes[None], len(where), 0)
+    rows[np.arange(len(where)), where] = bases
+    return rows
+
+
+def check_edits(codes: np.ndarray, where: np.ndarray, bases: np.ndarray) -> None:
+    """Refuse edits of what is not there; arguments as of ``mutants``.
+
+    Raises:
+        ValueError: a base that the sequence has not, or a code that is none.
+    """
+    if len(where) != len(bases):
+        raise ValueError(f"{len(where)} places, but {len(bases)} bases to put there")
+    if len(where) and not (0 <= np.min(where) and np.max(where) < len(codes)):
+        raise ValueError(f"edits at {np.min(where)} to {np.max(where)}, but the sequence has {len(codes)} bases")
+    if len(bases) and not (0 <= np.min(bases) and np.max(bases) <= N):
+        raise ValueError(f"codes of bases are 0 to {N}, not {np.min(bases)} to {np.max(bases)}")
