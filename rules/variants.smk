@@ -1,15 +1,57 @@
 """Sets of variants and their scores. Makes results/{study}/{dataset}/variants/..., {model}/variants/..."""
 
 
-rule score_variants:
-    """Scores of a set of variants by name and definition, averaged over strands and seeds."""
+def tallied(wildcards):
+    """The background that a set's E-values are counted in; nothing for the background itself, or where the study names none."""
+    background = STUDIES[wildcards.study]["effects"].get("background", "")
+    if background in ("", wildcards.variants) or background not in dataset(wildcards)["variants"]:
+        return {}
+    return {"background": f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/variants/{background}.background.npz"}
+
+
+rule read_variants:
+    """A set of variants held against the genome: one row an allele that can be scored, all others listed by line and reason."""
     input:
-        unpack(genome),
-        variants=variant_file,
+        unpack(variant_genome),
+        source=variant_file,
+        assemblies=ancient("resources/assemblies.tsv"),
+    output:
+        variants="results/{study}/{dataset}/variants/{variants}.parquet",
+        left_out="results/{study}/{dataset}/variants/{variants}.left-out.tsv",
+    log:
+        "results/{study}/logs/read_variants/{dataset}.{variants}.log",
+    benchmark:
+        "results/{study}/benchmarks/read_variants/{dataset}.{variants}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        # A million variants take 2 GB.
+        mem_mb=16000,
+        runtime=60,
+    params:
+        code=code("read.py"),
+        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
+        mismatch=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/variants/{variants}/mismatch"),
+        broken=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/variants/{variants}/broken"),
+        place_on=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/variants/{variants}/genome"),
+    script:
+        "../workflow_scripts/read.py"
+
+
+rule score_variants:
+    """Scores of a set of variants by name and definition, averaged over strands, shifts and seeds."""
+    input:
+        unpack(variant_genome),
+        unpack(tallied),
+        table="results/{study}/{dataset}/variants/{variants}.parquet",
+        targets="results/{study}/{dataset}/targets.tsv",
+        assemblies=ancient("resources/assemblies.tsv"),
         checkpoints=trained,
     output:
         scores="results/{study}/{dataset}/{model}/variants/{variants}.parquet",
+        summary="results/{study}/{dataset}/{model}/variants/{variants}.tsv",
         vcf="results/{study}/{dataset}/{model}/variants/{variants}.vcf.gz",
+        index="results/{study}/{dataset}/{model}/variants/{variants}.vcf.gz.tbi",
     log:
         "results/{study}/logs/score_variants/{dataset}.{model}.{variants}.log",
     benchmark:
@@ -24,5 +66,7 @@ rule score_variants:
     params:
         code=model_code("score.py"),
         assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
+        shifts=lookup(within=STUDIES, dpath="{study}/effects/shifts"),
+        align=lookup(within=STUDIES, dpath="{study}/effects/align"),
     script:
         "../workflow_scripts/score.py"

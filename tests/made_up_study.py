@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from regdna.variants.table import write_scores
+
 MEAN = -1
 MODELS = {"kmer-logistic": "kmer-logistic", "basset": "basset", "wide-basset": "basset", "nt-random": "nucleotide-transformer",
           "nt-probe": "nucleotide-transformer"}  # fmt: skip
@@ -90,7 +92,7 @@ def write(folder: Path) -> dict:
         effects.append(root / "large" / model / "mutagenesis" / "here.npz")
         locus(effects[-1])
         effects.append(root / "small" / model / "variants" / "some.parquet")
-        variants().to_parquet(effects[-1])
+        variants(effects[-1])
     comparison().to_parquet(root / "comparison.parquet")
     ledger().to_csv(root / "ledger.tsv", sep="\t", index=False)
     file = {"path": "x", "bytes": 1234, "sha256": "ab" * 32}
@@ -267,13 +269,13 @@ def locus(path: Path) -> None:
     )
 
 
-def variants() -> pd.DataFrame:
+def variants(path: Path) -> None:
     """Scores of three variants at one target."""
     table = pd.DataFrame({
         "chrom": "chr1", "position": [99, 1234, 5000], "id": ["rs1", "rs2", "rs3"], "ref": ["A", "AC", "G"], "alt": ["T", "A", "G" * 30],
-        "target": 0, "name": "promoter", "diff": [0.1, -0.2, 0.01], "logit": [0.5, -1.5, 0.05], "logit_spread": np.nan,
-        "deepsea_effect": [0.05, 0.3, 0.0005],
     })  # fmt: skip
-    table.attrs = {"definitions": {"diff": "p_alt - p_ref"}, "left_out": {"not held": 4}, "ref_mismatch_policy": "drop",
-                   "strands": "averaged", "shifts": "none", "seeds": [1], "initialisation": "random"}  # fmt: skip
-    return table
+    scores = {"diff": [0.1, -0.2, 0.01], "logit": [0.5, -1.5, 0.05], "deepsea_effect": [0.05, 0.3, 0.0005],
+              "logit_seeds": [np.nan] * 3, "logit_views": [0.1, 0.2, 0.3]}  # fmt: skip
+    about = {"targets": ["promoter"], "definitions": {"diff": "p_alt - p_ref"}, "left_out": {"not held": 4}, "ref_mismatch_policy": "drop",
+             "strands": "averaged", "shifts": [0], "align": "ends", "seeds": [1], "initialisation": "random"}  # fmt: skip
+    write_scores(path, table, [{name: np.array(values)[:, None] for name, values in scores.items()}], about)

@@ -9,7 +9,8 @@ import pandas as pd
 from regdna.arrays import read_array
 from regdna.genome import Genome
 from regdna.models.classifier import Classifier
-from regdna.mutagenesis import Window, delete, saturate
+from regdna.mutagenesis import Window, saturate
+from regdna.mutagenesis.deletions import delete
 from regdna.step import InputError, run
 from regdna.store import atomic
 from regdna.tracks import write_bigwig
@@ -55,7 +56,10 @@ def main(
         raise InputError(
             f"locus {locus} at {row.chrom}:{row.start}-{row.end} reaches beyond the {length} bp that the model sees; shorten it"
         )
-    views = [Window(codes[flank + shift : flank + shift + length], first - shift, last - shift, start + flank + shift + length / 2) for shift in shifts]
+    views = [
+        Window(codes[flank + shift : flank + shift + length], first - shift, last - shift, start + flank + shift + length / 2)
+        for shift in shifts
+    ]
     effect, reference = (np.stack(one) for one in zip(*(saturate(one, views) for one in classifiers), strict=True))
     inside = slice(first + flank, last + flank)
     about = {
@@ -79,7 +83,8 @@ def main(
         "reference": reference.mean((0, 1)),
     }
     if deletions:
-        arrays["deletion"] = np.mean([delete(one, codes, flank, length, inside, start, shifts) for one in classifiers], 0)
+        starts = [flank + shift for shift in shifts]
+        arrays["deletion"] = np.mean([delete(one, codes, starts, length, inside.start, inside.stop, start) for one in classifiers], 0)
     with atomic(effects) as temporary:
         np.savez_compressed(
             temporary,
@@ -119,6 +124,10 @@ def around(row: pd.Series, length: int, windows: Path, sequences: Path | None, g
     if not len(at):
         raise InputError(f"{row.chrom}:{row.start}-{row.end} is no site of this dataset; give one in resources/loci.tsv")
     codes = read_array(sequences, "r")[at[0]]
+    if len(codes) < length:
+        raise InputError(
+            f"{sequences}: {length} bp are needed around {row.chrom}:{row.start}-{row.end}, with shifts and deletions; it has {len(codes)}"
+        )
     cut = (len(codes) - length) // 2
     return np.array(codes[cut : cut + length]), int(frame["start"].iloc[at[0]]) + cut
 

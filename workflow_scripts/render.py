@@ -11,6 +11,7 @@ from regdna import page as pages
 from regdna.provenance import assumptions
 from regdna.step import InputError, run
 from regdna.store import write_text
+from regdna.variants.table import read_blocks, strongest
 
 PACKAGES = ("numpy", "pandas", "pyarrow", "scikit-learn", "numba", "torch", "transformers", "tokenizers", "peft", "accelerate", "snakemake",
             "matplotlib", "logomaker", "jinja2")  # fmt: skip
@@ -110,9 +111,10 @@ def read_trials(path: Path) -> pd.DataFrame:
 
 
 def read_variants(path: Path) -> pages.Variants:
-    """Scores of one model for one set of variants."""
-    table = read_table(path, {"chrom", "position", "id", "ref", "alt", "target", "name", "diff", "logit", "deepsea_effect"})
-    return pages.Variants(path.parts[-4], path.parts[-3], path.stem, path.as_posix(), table, table.attrs)
+    """Scores of one model for one set of variants, each at its strongest target."""
+    blocks = [(strongest(block), block.about) for block in read_blocks(path)]
+    table = pd.concat([one for one, _ in blocks], ignore_index=True)
+    return pages.Variants(path.parts[-4], path.parts[-3], path.stem, path.as_posix(), table, blocks[0][1])
 
 
 def installed() -> dict[str, str]:

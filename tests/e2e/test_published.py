@@ -18,7 +18,7 @@ MODELS = {
     "nt-v2-lora": {"weights": "own-nt-v2", "regime": "lora", "parameters": {"rank": 1}, "mutagenesis": True},
     "nt-v1-probe": {"weights": "own-nt-v1", "regime": "probe", "parameters": {"pooling": "best"}},
     "nt-v1-twin": {"weights": "own-nt-v1", "regime": "probe", "initialisation": "random"},
-    "dnabert2-full": {"weights": "own-dnabert2"},
+    "dnabert2-full": {"weights": "own-dnabert2", "controls": ["random-init"]},
     "dnabert-ia3": {"weights": "own-dnabert", "regime": "ia3"},
     "kmer-logistic": {"architecture": "kmer-logistic", "parameters": {"k": 3}},
 }
@@ -67,7 +67,7 @@ def compute_of(folder, model):
 class TestFinished:
     def test_every_regime_ends_in_the_comparison_and_on_the_page(self, finished):
         table = pd.read_parquet(finished / "results/own/comparison.parquet")
-        assert set(table["model"]) | set(table["against"]) == set(MODELS)
+        assert set(table["model"]) | set(table["against"]) == {*MODELS, "dnabert2-full-random-init"}
         page = (finished / "results/own/report.html").read_text()
         assert "own-nt-v2" in page and "not for commercial use" in page
         assert (finished / "results/own/dhs/nt-v2-lora/mutagenesis/k562-dhs.npz").is_file()
@@ -87,6 +87,12 @@ class TestFinished:
         assert (probe[key] == published[key]).all() and not (twin[key] == published[key]).any()
         digests = [compute_of(finished, name)["initial_digest"] for name in ("nt-v1-probe", "nt-v1-twin")]
         assert digests[0] != digests[1]
+
+    def test_the_control_without_what_weights_learnt_is_trained_from_random_ones(self, finished):
+        whole, control = (compute_of(finished, name) for name in ("dnabert2-full", "dnabert2-full-random-init"))
+        assert whole["initial_digest"] != control["initial_digest"] and whole["parameters"] == control["parameters"]
+        about = json.loads((finished / "results/own/dhs/dnabert2-full-random-init/seed1/checkpoint/about.json").read_text())
+        assert (about["initialisation"], about["control"]) == ("random", "random-init")
 
     def test_adapters_train_a_small_share(self, finished):
         for name in ("nt-v2-lora", "dnabert-ia3"):

@@ -347,6 +347,32 @@ def test_variants_and_loci_of_a_genome(sites, trained, genome, tmp_path):
     assert np.allclose(effect[10, "ACGT".index(other)], [logit[0], logit[1]], atol=1e-6)
 
 
+def test_effects_at_a_locus_are_means_over_shifts_and_seeds_with_their_spreads(sites, genome, tmp_path):
+    train(sites, tmp_path, NETWORK)
+    place = {"assembly": "hg38", "chrom": "chr1", "start": 1990, "end": 2010}
+
+    def mutagenised(checkpoints, **more):
+        paths = tmp_path / "x.npz", tmp_path / "x.bw"
+        step("mutagenise").main(sites / "windows.parquet", checkpoints, *paths, "x", place, "hg38", genome=genome, **more)
+        with np.load(paths[0]) as saved:
+            return dict(saved)
+
+    one = [tmp_path / "checkpoint"]
+    apart = [mutagenised(one, shifts=[shift]) for shift in (0, 3, -2)]
+    both = mutagenised(one * 2, shifts=[0, 3, -2], deletions=True)
+    assert np.allclose(both["effect"], np.mean([each["effect"] for each in apart], 0), atol=1e-6)
+    assert np.allclose(both["reference"], np.mean([each["reference"] for each in apart], 0), atol=1e-6)
+    assert np.abs(apart[1]["effect"] - apart[0]["effect"]).max() > 1e-4
+    assert (both["spread"] == 0).all() and np.isnan(apart[0]["spread"]).all()
+    # Of one shift there are two strands, whose sd is half their difference times the root of 2.
+    substituted = both["effect"] != 0
+    assert (apart[0]["views"][substituted] > 0).any() and both["views"].shape == (20, 4, 2)
+    squares = [each["effect"] ** 2 + each["views"] ** 2 / 2 for each in apart]  # the mean square over two views
+    assert np.allclose(both["views"] ** 2 * 5 / 6, np.mean(squares, 0) - both["effect"] ** 2, atol=1e-5)
+    assert both["deletion"].shape == (20, 2) and np.isfinite(both["deletion"]).all() and "deletion" not in apart[0]
+    assert json.loads(str(both["about"]))["shifts"] == [0, 3, -2]
+
+
 def test_a_locus_that_is_no_site_is_refused(sites, trained, tmp_path):
     place = {"assembly": "hg38", "chrom": "chr7", "start": 10, "end": 20}
     with pytest.raises(InputError, match="chr7:10-20 is no site"):

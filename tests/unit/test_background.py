@@ -15,11 +15,11 @@ TARGETS = 3
 CHROM = "chr1"
 
 
-def scores(path, diff, logit, rows=700, **columns):
+def scores(path, diff, log2_odds, rows=700, **columns):
     """A table of scores of so many variants, in row groups of ``rows``."""
     given = {"chrom": CHROM, "contig": CHROM, "position": np.arange(len(diff)) + 1, "ref": "A", "alt": "C", "kind": "snv"} | columns
     about = {"targets": [f"t{at}" for at in range(diff.shape[1])], "variants": "toy", "seeds": [1], "split_digest": "0" * 16}
-    blocks = [{"diff": diff[at : at + rows], "logit": logit[at : at + rows]} for at in range(0, max(len(diff), 1), rows)]
+    blocks = [{"diff": diff[at : at + rows], "log2_odds": log2_odds[at : at + rows]} for at in range(0, len(diff), rows)]
     write_scores(path, pd.DataFrame(given, index=np.arange(len(diff))), blocks, about)
     return path
 
@@ -39,8 +39,8 @@ def counted(kept, asked):
 
 @pytest.fixture
 def opened(tmp_path):
-    def of(diff, logit, genome=None, rows=700, **columns):
-        found = tally(scores(tmp_path / "v.parquet", diff, logit, rows, **columns), genome)
+    def of(diff, log2_odds, genome=None, rows=700, **columns):
+        found = tally(scores(tmp_path / "v.parquet", diff, log2_odds, rows, **columns), genome)
         save(tmp_path / "background.npz", found)
         return Background.open(tmp_path / "background.npz")
 
@@ -48,18 +48,18 @@ def opened(tmp_path):
 
 
 def test_magnitudes_are_what_their_names_say_and_of_stored_scores():
-    diff, logit = np.array([[-0.1, 0.3]]), np.array([[2.0, -7.0]])
-    product, size, odds = magnitudes(diff, logit)
-    assert product.dtype == np.float32 and np.allclose(product * np.log(2), [[0.2, 2.1]])
+    diff, log2_odds = np.array([[-0.1, 0.3]]), np.array([[2.0, -7.0]])
+    product, size, odds = magnitudes(diff, log2_odds)
+    assert product.dtype == np.float32 and np.allclose(product, [[0.2, 2.1]])
     assert np.allclose(size, [[0.1, 0.3]]) and odds.tolist() == [[2, 7]]
-    assert np.array_equal(magnitudes(diff.astype(np.float32), logit.astype(np.float32)), magnitudes(diff, logit))
+    assert np.array_equal(magnitudes(diff.astype(np.float32), log2_odds.astype(np.float32)), magnitudes(diff, log2_odds))
     assert list(module.MAGNITUDES) == ["evalue_2015", "evalue_diff", "percentile"]
 
 
 @pytest.mark.parametrize("count", [1, 7, 999, 1000])
 def test_a_small_background_is_counted_exactly_everywhere(opened, count):
-    diff, logit = drawn(count)
-    background = opened(diff, logit)
+    diff, log2_odds = drawn(count)
+    background = opened(diff, log2_odds)
     asked = np.concatenate([np.abs(diff), np.abs(drawn(200, 1)[0])])
     expected = (1 + counted(np.abs(diff), asked)) / (1 + count)
     assert np.array_equal(background.evalues("evalue_diff", asked), expected.astype(np.float32))
@@ -74,10 +74,10 @@ class TestLarge:
     @pytest.mark.parametrize("rows", [500, 6000])
     @pytest.mark.parametrize("which", [0, 1, 2])
     def test_the_tail_is_exact_with_its_ties_and_the_rest_within_the_stated_error(self, opened, which, rows):
-        diff, logit = drawn(self.COUNT)
-        background = opened(diff, logit, rows=rows)
+        diff, log2_odds = drawn(self.COUNT)
+        background = opened(diff, log2_odds, rows=rows)
         name = list(module.MAGNITUDES)[which]
-        kept = magnitudes(diff, logit)[which]
+        kept = magnitudes(diff, log2_odds)[which]
         asked = np.concatenate([kept, magnitudes(*drawn(500, 5))[which], np.zeros((1, TARGETS)), np.full((1, TARGETS), 1e9)])
         found, expected = background.evalues(name, asked), (1 + counted(kept, asked)) / (1 + self.COUNT)
         tail = asked >= np.sort(kept, 0)[-module.TOP]
@@ -105,18 +105,18 @@ class TestLarge:
             assert (np.diff(background.evalues(name, asked), axis=0) <= 0).all()
 
     def test_percentiles_are_shares_of_smaller_effects(self, opened):
-        diff, logit = drawn(self.COUNT)
-        background = opened(diff, logit)
-        top = np.sort(np.abs(logit), 0)[-50:]
-        expected = 100 * (1 - counted(np.abs(logit), top) / self.COUNT)
+        diff, log2_odds = drawn(self.COUNT)
+        background = opened(diff, log2_odds)
+        top = np.sort(np.abs(log2_odds), 0)[-50:]
+        expected = 100 * (1 - counted(np.abs(log2_odds), top) / self.COUNT)
         assert np.allclose(background.percentile("percentile", top), expected, atol=1e-5)
         assert background.percentile("percentile", np.zeros((1, TARGETS))).tolist() == [[0] * TARGETS]
 
     def test_columns_are_the_three_by_name(self, opened):
-        diff, logit = drawn(self.COUNT)
-        background = opened(diff, logit)
-        found = background.columns(diff[:9], logit[:9])
-        product, size, odds = magnitudes(diff[:9], logit[:9])
+        diff, log2_odds = drawn(self.COUNT)
+        background = opened(diff, log2_odds)
+        found = background.columns(diff[:9], log2_odds[:9])
+        product, size, odds = magnitudes(diff[:9], log2_odds[:9])
         assert list(found) == list(module.MAGNITUDES)
         assert np.array_equal(found["evalue_2015"], background.evalues("evalue_2015", product))
         assert np.array_equal(found["evalue_diff"], background.evalues("evalue_diff", size))
@@ -136,15 +136,10 @@ def test_another_number_of_targets_is_refused(opened):
 
 
 def test_what_is_no_number_is_named_by_its_row(tmp_path):
-    diff, logit = drawn(5000)
-    logit[4321, 1] = np.nan
+    diff, log2_odds = drawn(5000)
+    log2_odds[4321, 1] = np.nan
     with pytest.raises(InputError, match=r"v.parquet: row 4322 has a score that is no finite number; score"):
-        tally(scores(tmp_path / "v.parquet", diff, logit), None)
-
-
-def test_an_empty_table_is_refused(tmp_path):
-    with pytest.raises(InputError, match="holds no variants"):
-        tally(scores(tmp_path / "v.parquet", *drawn(0)), None)
+        tally(scores(tmp_path / "v.parquet", diff, log2_odds), None)
 
 
 class TestMatching:
@@ -177,8 +172,8 @@ class TestMatching:
         ref = np.array(list(sequence))[position]
         columns = {"position": position, "ref": ref, "alt": np.array([{"A": "G", "C": "T", "G": "A", "T": "C"}[one] for one in ref])}
         columns["af"] = draw.choice([0.0001, 0.005, 0.03, 0.2, np.nan], 7000, p=[0.5, 0.3, 0.05, 0.05, 0.1])
-        diff, logit = drawn(7000, 2)
-        background = opened(diff, logit, genome, **columns)
+        diff, log2_odds = drawn(7000, 2)
+        background = opened(diff, log2_odds, genome, **columns)
         mine = strata(pd.DataFrame(columns).assign(contig=CHROM, kind="snv"), genome)
         sizes = np.bincount(mine, minlength=module.STRATA + 1)
         large = [group for group in range(1, module.STRATA + 1) if sizes[group] >= module.TOP]

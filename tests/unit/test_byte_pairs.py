@@ -144,40 +144,25 @@ def test_any_merges_are_repaired_around_an_edit_as_if_all_were_merged(seed, lett
                 assert one.tolist() == [77, *slow_merges(ids[row].tolist(), merges), 78, 79]
 
 
-def test_an_edit_that_changes_every_token_to_its_right_or_left_is_followed_to_the_end():
+def test_an_edit_that_is_felt_far_to_its_right_or_left_is_followed_to_the_end():
     ids = np.arange(5, dtype=np.int32)
     pairs = Merges.of([0], [0], [5])  # A+A
     codes = np.zeros(301, np.uint8)
-    flat, count = pairs.apply_edits(codes, np.array([0, 300, 150]), np.array([1, 1, 1], np.uint8), ids, NO_ENDS, NO_ENDS)
-    first, last, middle = np.split(flat[: count.sum()], count.cumsum()[:-1])
+    flat, count = pairs.apply_edits(codes, np.array([0, 300, 150, 0]), np.array([1, 1, 1, 0], np.uint8), ids, NO_ENDS, NO_ENDS)
+    first, last, middle, none = np.split(flat[: count.sum()], count.cumsum()[:-1])
     assert first.tolist() == [1] + [5] * 150 and last.tolist() == [5] * 150 + [1] and middle.tolist() == [5] * 75 + [1] + [5] * 75
-    # A C A C ...: C+A goes first, so the last base decides whether an A stands alone at the very end, and through G whether all shift.
-    left = Merges.of([2, 6, 1], [0, 1, 0], [6, 7, 8])  # G+A, GA+C, C+A
-    codes = np.resize(np.array([1, 0], np.uint8), 200)
-    where, bases = every_edit(codes)
-    flat, count = left.apply_edits(codes, where, bases, ids, NO_ENDS, NO_ENDS)
-    expected, tokens = left.apply(edited(codes, where, bases), ids, NO_ENDS, NO_ENDS)
-    assert np.array_equal(count, tokens) and np.array_equal(flat[: count.sum()], expected[: count.sum()])
-
-
-def grown_leftward(depth):
-    """Merges under which an A becomes one token with all that stands left of it, as far as ``depth`` bases: C+A, C+CA, ..."""
-    texts = ["A", "C", "G", "T", *("C" * n + "A" for n in range(1, depth))]
-    return Merges.of([1] * (depth - 1), [0, *range(4, 2 + depth)], range(4, 3 + depth)), texts
-
-
-@pytest.mark.parametrize("depth", [5, 40, 120])
-def test_an_edit_that_is_felt_far_to_its_left_is_followed(depth):
-    table, texts = grown_leftward(depth)
+    assert none.tolist() == [5] * 150 + [0]
+    # C+A, C+CA, C+CCA and so on: an A takes the C left of it.
+    depth = 40
+    grown = Merges.of([1] * depth, [0, *range(5, 4 + depth)], range(5, 5 + depth))
     codes = np.ones(100, np.uint8)
-    for last in (0, 1):
-        codes[-1] = last
-        where, bases = every_edit(codes)
-        ids = np.arange(5, dtype=np.int32)
-        flat, count = table.apply_edits(codes, where, bases, ids, NO_ENDS, NO_ENDS)
-        expected, tokens = table.apply(edited(codes, where, bases), ids, NO_ENDS, NO_ENDS)
-        assert np.array_equal(count, tokens) and np.array_equal(flat[: count.sum()], expected[: count.sum()])
-    assert len(texts[flat[count[:-5].sum()]]) in (1, min(depth, 100))
+    flat, count = grown.apply_edits(codes, np.array([99, 20, 98]), np.array([0, 0, 0], np.uint8), ids, NO_ENDS, NO_ENDS)
+    last, first, both = np.split(flat[: count.sum()], count.cumsum()[:-1])
+    assert last.tolist() == [1] * 59 + [44] and first.tolist() == [24] + [1] * 79 and both.tolist() == [1] * 58 + [44, 1]
+    codes[99] = 0
+    flat, count = grown.apply_edits(codes, np.array([99, 70]), np.array([1, 2], np.uint8), ids, NO_ENDS, NO_ENDS)
+    gone, cut = np.split(flat[: count.sum()], count.cumsum()[:-1])
+    assert gone.tolist() == [1] * 100 and cut.tolist() == [1] * 70 + [2, 32]
 
 
 @pytest.mark.parametrize(

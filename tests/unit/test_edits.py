@@ -92,9 +92,13 @@ def test_windows_that_are_views_are_taken_and_no_edits_give_no_rows(tokeniser):
 
 @pytest.mark.parametrize(
     ("where", "bases", "said"),
-    [([3, 40], [0, 1], "edits at 3 to 40, but the sequence has 40 bases"), ([-1], [0], "edits at -1 to -1"), ([1, 2], [0], "2 places, but 1"),
-     ([1], [5], "codes of bases are 0 to 4, not 5 to 5")],
-)  # fmt: skip
+    [
+        ([3, 40], [0, 1], "edits at 3 to 40, but the sequence has 40 bases"),
+        ([-1, 2], [0, 1], "edits at -1 to 2, but the sequence has 40 bases"),
+        ([1, 2], [0], "2 places, but 1 bases"),
+        ([1], [5], "codes of bases are 0 to 4, not 5 to 5"),
+    ],
+)
 def test_edits_of_what_is_not_there_are_refused(tokeniser, where, bases, said):
     with pytest.raises(ValueError, match=said):
         tokeniser.edits(sequence(40), np.array(where), np.array(bases, np.uint8))
@@ -224,7 +228,8 @@ class TestAtOnce:
         return SimpleNamespace(parameters=lambda: iter([SimpleNamespace(device=torch.device("cuda:0"))]), **parts)
 
     @pytest.mark.parametrize(
-        ("gib", "length", "least", "expected"), [(16, 1000, 32, 16 * 1024 // 171), (139, 1000, 32, 832), (16, 12000, 32, 32), (1, 5, 9, 170)]
+        ("gib", "length", "least", "expected"),
+        [(16, 1000, 32, 16 * 1024 // 171), (139, 1000, 32, 832), (16, 12000, 32, 32), (1, 5, 9, 170)],
     )
     def test_a_transformer_on_a_gpu_gets_batches_of_as_many_tokens_as_its_memory_has_room_for(
         self, gib, length, least, expected, monkeypatch
@@ -239,3 +244,14 @@ class TestAtOnce:
     def test_all_else_gets_the_batches_of_training(self, monkeypatch):
         assert network.at_once(self.on_a_gpu(monkeypatch, 16), 1000, 5) == 5
         assert network.at_once(net("nucleotide-transformer"), 1000, 5) == 5
+
+    def test_an_opened_network_is_called_in_those_batches(self, monkeypatch, tmp_path):
+        about = toy_models.about("dnabert", ENCODERS["dnabert"], 60, 3, training={"precision": "float32"})
+        ours, asked = family("dnabert").build(about, lambda: None), []
+        family("dnabert").save(tmp_path, about, ours)
+        monkeypatch.setattr(network, "at_once", lambda net, length, least: asked.append((length, least)) or 3)
+        found = network.opened(tmp_path, about)
+        assert asked == [(60, 4)] and (found.batch_size, found.precision) == (3, "float32")
+        codes = np.stack([sequence(60, seed=one) for one in range(7)])
+        logits = found(codes, np.zeros(7))
+        assert logits.dtype == np.float64 and logits == pytest.approx(network.run(ours, codes, 5), abs=2e-6)

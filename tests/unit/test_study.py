@@ -44,6 +44,7 @@ LOCI = pd.DataFrame(
         ("turned", "hg19", "chr2", 50_200, 50_000),
         ("long", "hg19", "chr2", 50_000, 53_000),
         ("edge", "hg19", "chr2", 20_100, 20_300),
+        ("fits", "hg19", "chr2", 20_401, 20_601),
         ("far", "hg19", "chr1", 10_000, 10_200),
         ("site", "hg38", "chr1", 400, 600),
     ],
@@ -469,6 +470,18 @@ WRONG = {
     "a target that is not the dataset's": (
         {"datasets.region.variants": {"calls": {"file": "annotation/calls.vcf", "against": {"LDLR": "promotor"}}}},
         ["datasets.region.variants.calls.against.LDLR", "'promotor'", "did you mean 'promoter'"],
+    ),
+    "shifts of sequences without flanks": (
+        {"effects": {"shifts": [0, 3]}, "models.basset.mutagenesis": True},
+        ["datasets.sites.loci: site: effects.shifts", "read 3 bp beside what model basset sees (200 bp)", "context of 194 bp or less"],
+    ),
+    "deletions of sequences without flanks": (
+        {"effects": {"deletions": True}, "models.basset.mutagenesis": True},
+        ["effects.deletions", "context of 198 bp or less"],
+    ),
+    "shifts beyond the source": (
+        {"effects": {"shifts": [0, -1]}, "datasets.region.loci": ["fits"]},
+        ["fits", "outside what source part holds"],
     ),
     "a background that is no set": ({"effects": {"background": "call"}}, ["effects.background: 'call'", "did you mean 'calls'"]),
     "published weights of another network": ({"effects": {"published": "annotation"}}, ["effects.published: 'annotation'", "DeepSEA"]),

@@ -18,7 +18,7 @@ from regdna.store import atomic
 from regdna.variants import read_blocks
 
 # What each column counts by: how large a variant's effect on a target is.
-MAGNITUDES = {"evalue_2015": "|diff| x |log2_odds|", "evalue_diff": "|diff|", "percentile": "|logit|"}
+MAGNITUDES = {"evalue_2015": "|diff| x |log2_odds|", "evalue_diff": "|diff|", "percentile": "|log2_odds|"}
 DEFINITION = "(1 + background variants at least as large) / (1 + background variants)"
 TOP = 1000  # largest values of a target that are kept as they are; also the fewest variants that a stratum needs
 BATCH = 4096  # rows at a time
@@ -31,16 +31,16 @@ FREQUENCIES = (0.001, 0.01, 0.05)
 STRATA = 2 * (len(FREQUENCIES) + 1)
 
 
-def magnitudes(diff: np.ndarray, logit: np.ndarray) -> np.ndarray:
+def magnitudes(diff: np.ndarray, log2_odds: np.ndarray) -> np.ndarray:
     """What is counted, by the names of ``MAGNITUDES`` in their order, float32 (3, n, T).
 
     Scores are rounded to the float32 that tables of scores hold before anything else, so that a variant meets itself as a tie.
 
     Args:
-        diff, logit: float (n, T).
+        diff, log2_odds: float (n, T).
     """
-    size, odds = np.abs(diff.astype(np.float32)), np.abs(logit.astype(np.float32))
-    product = size.astype(np.float64) * odds / np.log(2)
+    size, odds = np.abs(diff.astype(np.float32)), np.abs(log2_odds.astype(np.float32))
+    product = size.astype(np.float64) * odds
     return np.stack([product.astype(np.float32), size, odds])
 
 
@@ -78,26 +78,22 @@ def tally(scores: Path, genome: Genome | None) -> dict[str, np.ndarray]:
         it is too small; slot 0 holds all variants; ``about``: JSON.
 
     Raises:
-        InputError: the table holds no variants, or a score that is no number.
+        InputError: a score is no finite number.
     """
-    total = pq.read_metadata(scores).num_rows
-    if not total:
-        raise InputError(f"{scores}: holds no variants, so nothing can be counted against them; give another background set")
-    done, show, held, about = 0, progress(total, "counting", "variants"), None, {}
-    for block in read_blocks(scores, ("diff", "logit")):
+    show, held, done = progress(pq.read_metadata(scores).num_rows, "counting", "variants"), None, 0
+    for block in read_blocks(scores, ("diff", "log2_odds")):
         if held is None:
-            about = block.about
             matched = genome is not None and "af" in block.table
-            held = _Held(STRATA + 1 if matched else 1, len(about["targets"]))
+            held = _Held(STRATA + 1 if matched else 1, len(block.about["targets"]))
         for at in range(0, len(block.table), BATCH):
-            sizes = magnitudes(*(block.values[name][at : at + BATCH] for name in ("diff", "logit")))
+            sizes = magnitudes(*(block.values[name][at : at + BATCH] for name in ("diff", "log2_odds")))
             good = np.isfinite(sizes).all((0, 2))
             if not good.all():
                 raise InputError(f"{scores}: row {done + good.argmin() + 1} has a score that is no finite number; score the variants again")
             held.add(sizes, strata(block.table[at : at + BATCH], genome if matched else None))
             done += len(good)
             show(done)
-    return held.gathered(about)
+    return held.gathered(block.about)
 
 
 class _Held:
@@ -237,14 +233,14 @@ class Background:
         with np.load(path) as arrays:
             return cls(dict(arrays))
 
-    def columns(self, diff: np.ndarray, logit: np.ndarray, stratum: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    def columns(self, diff: np.ndarray, log2_odds: np.ndarray, stratum: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """evalue_2015, evalue_diff and percentile of a block of variants, float32 (n, T) each.
 
         Args:
-            diff, logit: float (n, T).
+            diff, log2_odds: float (n, T).
             stratum: from ``strata``, int (n,); None: all are counted against the whole background.
         """
-        sizes = dict(zip(MAGNITUDES, magnitudes(diff, logit), strict=True))
+        sizes = dict(zip(MAGNITUDES, magnitudes(diff, log2_odds), strict=True))
         return {name: (self.percentile if name == "percentile" else self.evalues)(name, values, stratum) for name, values in sizes.items()}
 
     def evalues(self, name: str, values: np.ndarray, stratum: np.ndarray | None = None) -> np.ndarray:

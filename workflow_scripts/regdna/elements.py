@@ -44,7 +44,7 @@ def rebuild(path: Path, assembly: str) -> dict[str, tuple[int, np.ndarray]]:
     if len(twice):
         at = twice.iloc[0]
         raise InputError(
-            f"{path}: line {at['line']}: Ref of {at['Element']} at {at['Pos']} is {at['Ref']}, but another on a line before; mend one of them"
+            f"{path}: line {at['line']}: Ref of {at['Element']} at {at['Pos']} is {at['Ref']}, but another on a line before; mend one"
         )
     return {experiment: _spell(some) for experiment, some in bases.groupby("Element", sort=False)}
 

@@ -140,7 +140,7 @@ def held(genome: Genome, some: Edits, length: int, shifts: Sequence[int], align:
     Raises:
         KeyError: a contig that is not held.
     """
-    first, last, _ = _places(genome, some.contig)
+    first, last, _ = places(genome, some.contig)
     out = np.ones(len(some), bool)
     for frame, rows, _ in framed(some, align):
         for shift in shifts:
@@ -170,7 +170,7 @@ def alternates(genome: Genome, some: Edits, start: np.ndarray, length: int) -> n
         KeyError: a contig that is not held.
         IndexError: a window reaches beyond what is held.
     """
-    first, last, shift = _places(genome, some.contig)
+    first, last, shift = places(genome, some.contig)
     left, right = _reach(some, start, length)
     outside = (left < first) | (right > last)
     if outside.any():
@@ -186,8 +186,18 @@ def _reach(some: Edits, start: np.ndarray, length: int) -> tuple[np.ndarray, np.
     return np.minimum(start, some.first), np.maximum(end, some.first + some.removed)
 
 
-def _places(genome: Genome, contig: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First and past-the-last coordinate that is held of each contig, and what turns a coordinate into a place in the codes."""
+def places(genome: Genome, contig: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First and past-the-last coordinate that is held of each contig, and what turns a coordinate into a place in ``genome.codes``.
+
+    Args:
+        contig: names, (n,).
+
+    Returns:
+        three arrays, int64 (n,) each.
+
+    Raises:
+        KeyError: a contig that is not held.
+    """
     code, names = pd.factorize(contig)
     at = genome.index.index.get_indexer(names)
     if (at < 0).any():

@@ -105,8 +105,10 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
         if entry["loci"] and not length:
             raise InputError(f"{key}.loci: loci need to know the length of the sequences; say it in sequences.length")
         for locus in entry["loci"]:
-            _check_locus(locus, loci, entry, lengths, length, sources, f"{key}.loci")
-            _check_views(loci.loc[locus, entry["assembly"]], here, length, f"{key}.loci: {locus}")
+            _check_locus(locus, loci, entry, lengths, length, reach(study), sources, f"{key}.loci")
+            _check_views(
+                loci.loc[locus, entry["assembly"]], here, length, reach(study) if "sequences" in entry else 0, f"{key}.loci: {locus}"
+            )
         for variants, one in entry["variants"].items():
             _check_variants(one, entry, length, f"{key}.variants.{variants}")
     _check_effects(study, sources, f"{name}: effects")
@@ -227,7 +229,7 @@ def _check_windows(entry: dict, key: str) -> int:
     return int(windows["context"])
 
 
-def _check_locus(locus: str, loci: pd.DataFrame, entry: dict, lengths: pd.Series, length: int, sources: dict, key: str) -> None:
+def _check_locus(locus: str, loci: pd.DataFrame, entry: dict, lengths: pd.Series, length: int, reach: int, sources: dict, key: str) -> None:
     known = loci.index.unique("locus")
     if locus not in known:
         raise InputError(f"{key}: {locus!r} is not in resources/loci.tsv{nearest(locus, known)}")
@@ -242,7 +244,7 @@ def _check_locus(locus: str, loci: pd.DataFrame, entry: dict, lengths: pd.Series
         raise InputError(f"{key}: {locus} at {place} is longer than a window ({length} bp); shorten it")
     source = entry["genome"] if "windows" in entry else entry["sequences"]["files"][0]["file"].partition("/")[0]
     regions = sources[source].get("regions")
-    flank = (length - (row.end - row.start)) // 2 + 1 if "windows" in entry else 0
+    flank = (length - (row.end - row.start)) // 2 + 1 + reach if "windows" in entry else 0
     held = regions is None or any(
         chrom == row.chrom and first + flank <= row.start and row.end + flank <= last for chrom, first, last in regions
     )
@@ -283,9 +285,19 @@ def _check_effects(study: dict, sources: dict, key: str) -> None:
             raise InputError(f"{key}.motifs: source {source} has no file {file!r}{nearest(file, sources[source]['files'])}")
 
 
-def _check_views(row: pd.Series, models: dict, length: int, key: str) -> None:
+def reach(study: dict) -> int:
+    """Bases beyond a model's view, on either side, that mutagenesis reads: by shifts, and for a base that takes a deleted one's place."""
+    return max(map(abs, study["effects"]["shifts"])) + study["effects"]["deletions"]
+
+
+def _check_views(row: pd.Series, models: dict, length: int, reach: int, key: str) -> None:
     for model, one in models.items():
         view = one["context"] or length
+        if one["mutagenesis"] and view + 2 * reach > length and reach:
+            raise InputError(
+                f"{key}: effects.shifts and effects.deletions read {reach} bp beside what model {model} sees ({view} bp), but the "
+                f"sequences have {length}; give it a context of {length - 2 * reach} bp or less"
+            )
         if one["mutagenesis"] and view < row.end - row.start:
             raise InputError(f"{key} has {row.end - row.start} bp, but model {model} sees {view}; shorten it or widen its context")
 

@@ -32,6 +32,9 @@ class Classifier:
 
     Attributes:
         about: its ``about.json``: architecture, parameters, targets, labels, length, seed, split digest.
+        exclusive: whether its targets exclude each other.
+        logits: called with codes, uint8 (n, L), and positions, float (n,) in bp, gives logits, float64 (n, T); of a network it is a
+            ``regdna.models.network.Opened``, which has the network.
 
     Args:
         folder: ``results/{study}/{dataset}/{model}/seed{seed}/checkpoint``.
@@ -43,7 +46,8 @@ class Classifier:
             from regdna.models import linear as kind
         else:
             from regdna.models import network as kind
-        self._logits = kind.opened(folder, self.about)
+        self.exclusive = self.about["labels"] == "exclusive"
+        self.logits = kind.opened(folder, self.about)
 
     def log_odds(self, codes: np.ndarray, position: np.ndarray) -> np.ndarray:
         """Log-odds of each target on the strand given, float64 (n, T).
@@ -52,7 +56,7 @@ class Classifier:
             codes: uint8 (n, L) with L the length the model was trained on.
             position: centre of each window on its chromosome in bp, float (n,).
         """
-        return log_odds(self._logits(codes, position), self.about["labels"] == "exclusive")
+        return log_odds(self.logits(codes, position), self.exclusive)
 
     def strands(self, codes: np.ndarray, position: np.ndarray) -> np.ndarray:
         """Log-odds on the strand given and on the other, float64 (2, n, T)."""

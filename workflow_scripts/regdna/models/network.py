@@ -121,7 +121,7 @@ def load(folder: Path, attention: str = "sdpa") -> nn.Module:
 
 @dataclass(frozen=True)
 class Opened:
-    """A trained network, called with codes, uint8 (n, L), and positions (not used); gives logits, float64 (n, T).
+    """A trained network.
 
     Attributes:
         network: in evaluation mode, on the device where it runs.
@@ -134,6 +134,7 @@ class Opened:
     precision: str
 
     def __call__(self, codes: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """Logits, float64 (n, T), of codes, uint8 (n, L); positions are not used."""
         return run(self.network, codes, self.batch_size, precision=self.precision).astype(np.float64)
 
 

@@ -108,3 +108,15 @@ def cut(change, window, relative, low, gap):
         for c in range(change.shape[1]):
             x = relative[s, c] + change[i, c]
             change[i, c] = x if x > low[s, c] else low[s, c] + gap
+
+
+@numba.njit(cache=True, nogil=True)
+def split(weight, first, out):
+    """A dense layer's weights by position: from (units, channels * positions) those from ``first`` on, (some positions, units, channels)."""
+    places, channels = weight.shape[1] // out.shape[2], out.shape[2]
+    for unit in range(len(weight)):
+        # So few channels at a time that they stay at hand for all positions.
+        for begin in range(0, channels, 16):
+            for x in range(len(out)):
+                for c in range(begin, min(begin + 16, channels)):
+                    out[x, unit, c] = weight[unit, c * places + first + x]

@@ -136,7 +136,7 @@ class Stack:
         return x.transpose(1, 2).to(self.dtype).contiguous()
 
 
-def _wide_product(x: torch.Tensor, weight: torch.Tensor, rows: int = 64) -> torch.Tensor:
+def _wide_product(x: torch.Tensor, weight: torch.Tensor, rows: int = 8) -> torch.Tensor:
     """x weight^T in float64, (s, units), without a copy of all of the weight."""
     return torch.cat([x @ some.double().T for some in weight.split(rows)], 1)
 

@@ -129,7 +129,8 @@ def loci(results: Results) -> list[dict]:
                 where = f"{place.chrom}:{place.start + 1:,}–{place.end:,}"
                 out.append({"id": locus, "dataset": entry["title"], "title": place.title, "why": place.why, "where": where,
                             "part": some[0].about["part"] or "not split",
-                            "assembly": entry["assembly"], "dossier": f"{name}/loci/{locus}.html", "figure": figures.locus(results, some)})  # fmt: skip
+                            "assembly": entry["assembly"], "dossier": f"{name}/loci/{locus}.html",
+                            "figure": figures.locus(results, some)})  # fmt: skip
     return out
 
 

@@ -97,10 +97,7 @@ def spread(one: Locus, target: int) -> str:
 
 def variants(results: Results, some: list[Variants]) -> dict:
     """How large the effects of a set of variants are by each model."""
-    sizes = {}
-    for one in some:
-        largest = one.table.assign(size=one.table["logit"].abs()).groupby(["chrom", "position", "ref", "alt"], sort=False)["size"].max()
-        sizes[one.model] = largest.to_numpy()
+    sizes = {one.model: one.table["logit"].abs().to_numpy() for one in some}
     medians = ", ".join(f"{model} {number(float(np.median(values)))}" for model, values in sizes.items() if len(values))
     caption = f"Share of the variants in {some[0].name} with an effect of at least x, at their most affected target. Medians: {medians}."
     alt = f"Distribution of |logit| over variants; medians: {medians}"

@@ -119,26 +119,27 @@ def variant_counts(results: Results, some: list[Variants]) -> dict:
     reasons = list(dict.fromkeys(reason for one in some for reason in one.about["left_out"]))
     rows = []
     for one in some:
-        scored = len(one.table) // max(one.table["target"].nunique(), 1)
         out = [cell(float(one.about["left_out"].get(reason, 0)), digits=0) for reason in reasons]
-        rows.append([words(results.label(one.model)), words(one.name), cell(float(scored), f"{scored:,}"), *out])
+        rows.append([words(results.label(one.model)), words(one.name), cell(float(len(one.table)), f"{len(one.table):,}"), *out])
     columns = ["model", "variants", "scored", *(f"left out: {reason}" for reason in reasons)]
     return table("Variants scored and left out", columns, rows, remake([one.path for one in some]))
 
 
 def top_variants(results: Results, some: list[Variants]) -> dict:
-    """The variants with the largest ``deepsea_effect`` of each model and set, each once, at its most affected target."""
+    """The variants with the largest ``deepsea_effect`` of each model and set, each at its target with the largest ``|logit|``."""
     rows = []
     for one in some:
         ordered = one.table.sort_values("deepsea_effect", ascending=False, kind="stable")
         for row in ordered.drop_duplicates(["chrom", "position", "ref", "alt"]).head(SHOWN_VARIANTS).itertuples():
             rows.append([
                 words(results.label(one.model)), words(row.id), cell(float(row.position), f"{row.chrom}:{row.position + 1:,}"),
-                words(f"{allele(row.ref)} → {allele(row.alt)}"), words(row.name), cell(row.diff), cell(row.logit), cell(row.logit_spread),
+                words(f"{allele(row.ref)} → {allele(row.alt)}"), words(row.name), cell(row.diff), cell(row.logit),
+                cell(row.logit_views, detail="no smaller than the effect" if row.below_views else ""), cell(row.logit_seeds),
                 cell(row.deepsea_effect, digits=4),
             ])  # fmt: skip
-    columns = ["model", "id", "position, from\u00a01", "change", "target", "diff", "logit", "sd of logit over seeds", "deepsea_effect"]
-    caption = f"The {SHOWN_VARIANTS} variants with the largest deepsea_effect of each model, each at its most affected target"
+    columns = ["model", "id", "position, from\u00a01", "change", "target", "diff", "logit", "sd of logit over framings",
+               "sd of logit over seeds", "deepsea_effect"]  # fmt: skip
+    caption = f"The {SHOWN_VARIANTS} variants with the largest deepsea_effect of each model, each at the target with its largest |logit|"
     return table(caption, columns, rows, remake([one.path for one in some]))
 
 

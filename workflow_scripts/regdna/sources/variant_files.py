@@ -35,11 +35,13 @@ class Lines:
     """The lines of a file of variants.
 
     Attributes:
+        path: the file.
         kept: a row a line: line (1-based number), text (its first characters), and its columns as text, named in small letters.
         out: lines that are left out: line, reason, text.
         notes: what else is to be said.
     """
 
+    path: Path
     kept: pd.DataFrame
     out: list[tuple[int, str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -153,13 +155,21 @@ def _vcf(path: Path, lines: Iterator[tuple[int, bytes]], assembly: str, lengths:
             out.append((number, COLUMNS, text[:SHOWN]))
             continue
         info = fields[7] if len(fields) > 7 else ""
-        kept.append((number, text[:SHOWN], *fields[:5], _value(info, "AF") if "AF=" in info else "", _value(info, "LABEL") if "LABEL=" in info else ""))
+        kept.append(
+            (
+                number,
+                text[:SHOWN],
+                *fields[:5],
+                _value(info, "AF") if "AF=" in info else "",
+                _value(info, "LABEL") if "LABEL=" in info else "",
+            )
+        )
     table = pd.DataFrame(kept, columns=["line", "text", "chrom", "pos", "id", "ref", "alt", "af", "measured"], dtype=object)
     for name in ("af", "measured"):
         if not table[name].astype(bool).any():
             del table[name]
     notes = [] if titled else [f"{path}: has no line #CHROM; its columns are taken for CHROM, POS, ID, REF, ALT"]
-    return Lines(_split(table), out, notes)
+    return Lines(path, _split(table), out, notes)
 
 
 def _decoded(raw: bytes) -> str | None:
@@ -242,7 +252,7 @@ def _table(path: Path, header: int) -> Lines:
                 kept.append((number, text[:SHOWN], *fields))
             else:
                 out.append((number, COLUMNS, text[:SHOWN]))
-    return Lines(pd.DataFrame(kept, columns=["line", "text", *names], dtype=object), out)
+    return Lines(path, pd.DataFrame(kept, columns=["line", "text", *names], dtype=object), out)
 
 
 def _parquet(path: Path) -> Lines:
@@ -254,7 +264,7 @@ def _parquet(path: Path) -> Lines:
         raise InputError(f"{path}: column {', '.join(missing)} is missing; it needs {', '.join(KEYS)} (pos from 1)")
     table = table.astype(object).where(table.notna(), "").astype(str)
     text = table[list(KEYS)].agg("\t".join, axis=1).str[:SHOWN] if len(table) else pd.Series([], dtype=object)
-    return Lines(table.assign(text=text, line=np.arange(1, len(table) + 1)))
+    return Lines(path, table.assign(text=text, line=np.arange(1, len(table) + 1)))
 
 
 def typed(lines: Lines) -> Lines:
@@ -290,4 +300,4 @@ def typed(lines: Lines) -> Lines:
     taken = {*made.columns, "contig", "kind"}
     for name, column in good.items():
         made[f"{name}_given" if name in taken else name] = column
-    return Lines(made.reset_index(drop=True), [*lines.out, *out], lines.notes)
+    return Lines(lines.path, made.reset_index(drop=True), [*lines.out, *out], lines.notes)

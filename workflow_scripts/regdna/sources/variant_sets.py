@@ -65,5 +65,4 @@ def _mpra(path: Path, lines: Lines, assembly: str) -> Lines:
             "barcodes": kept["barcodes"],
         }
     )
-    return typed(Lines(kept, out, lines.notes))
-
+    return typed(Lines(path, kept, out, lines.notes))

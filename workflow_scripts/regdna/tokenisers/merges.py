@@ -5,15 +5,15 @@ Source: Sennrich, Haddow and Birch 2016 (ACL, arXiv:1508.07909); the order is th
 Chains are circles through a head: links 0 to m - 1 are the heads of the m ranks, m that of the pairs that do not merge, and
 m + 1 + i is the pair whose left token begins at place i. So joining and leaving take no branch, and nothing in a chain is stale.
 
-A sequence with one base replaced is merged again only around it, in a stretch between two tokens of the reference. If the stretch
-begins and ends with the very tokens with which the reference's stretch does, neither of them holding the edit, the rest stays.
+A sequence with one base replaced is merged again only around it, in a stretch of whole tokens of the reference. If it still begins
+and ends with the tokens with which it did, neither of them holding the edit, the tokens outside stay, and nothing else is to be done.
 Proof. (1) Cut what merging ends with at two of its boundaries: the part is what its letters, merged alone, end with, for no merge
-crosses a boundary, and the lowest (rank, place) of all pairs is, when it lies in the part, the lowest of the part's. (2) Let every two
-neighbours of a line of tokens be what their letters, merged alone, end with. Then so is the line: look at the first merge across a
-boundary, of tokens t and u. Until then what merged in t and u was, as in (1), what merges in their letters alone, and so would this
-merge be; but that ends with t and u. (3) In the line made of the reference's tokens, the stretch's and the reference's again, any two
-neighbours are neighbours of the reference or of the stretch, as tokens at its ends are both; both were ended with, so (1) and (2) hold.
-At an end of the sequence there is no neighbour and nothing to hold. A stretch that fails grows on the side where it does.
+crosses a boundary, and the lowest (rank, place) of all pairs is, when it lies in the part, the lowest of the part's. (2) If every two
+neighbours of a line of tokens are what their letters, merged alone, end with, then so is the line. For look at the first merge across
+a boundary, of tokens t and u: until then what merged in t and u was, as in (1), what merges in their letters alone, and this merge
+would be the next; but theirs ends with t and u. (3) In the line of the reference's tokens, the stretch's and the reference's again,
+any two neighbours are neighbours in the reference or in the stretch, since the tokens at its ends are of both. So (1) holds for each
+two, and (2) for the line. At an end of the sequence the stretch needs no such token. Where it fails it grows on that side.
 """
 
 from dataclasses import dataclass
@@ -278,8 +278,8 @@ def _merge_edits(codes, where, bases, letters, slots, made, ordered, prefix, suf
             begin, width = start[low], start[high + 1] - start[low]
             _merge_row(codes[begin : begin + width], letters, first, slots, made, ordered, line, chain, waiting, scratch)
             last = line[width + 1, LAST]
-            left = low == 0 or (line[1, TOKEN] == token[low] and line[1, NEXT] - 1 == start[low + 1] - begin)
-            right = high == total - 1 or (line[last, TOKEN] == token[high] and last - 1 == start[high] - begin)
+            left = low == 0 or line[1, NEXT] - 1 == start[low + 1] - begin  # the same bases, so the same token
+            right = high == total - 1 or last - 1 == start[high] - begin
             if left and right:
                 break
             more *= 2

@@ -72,7 +72,7 @@ def check_edits(codes: np.ndarray, where: np.ndarray, bases: np.ndarray) -> None
     """
     if len(where) != len(bases):
         raise ValueError(f"{len(where)} places, but {len(bases)} bases to put there")
-    if len(where) and not (0 <= np.min(where) and np.max(where) < len(codes)):
+    if len(where) and (np.min(where) < 0 or np.max(where) >= len(codes)):
         raise ValueError(f"edits at {np.min(where)} to {np.max(where)}, but the sequence has {len(codes)} bases")
-    if len(bases) and not (0 <= np.min(bases) and np.max(bases) <= N):
+    if len(bases) and (np.min(bases) < 0 or np.max(bases) > N):
         raise ValueError(f"codes of bases are 0 to {N}, not {np.min(bases)} to {np.max(bases)}")

@@ -87,8 +87,13 @@ def write_scores(path: Path, table: pd.DataFrame, blocks: Iterable[dict[str, np.
         finally:
             if writer is not None:
                 writer.close()
-        if at != len(table):
+        if not at or at != len(table):
             raise ValueError(f"{at} rows of scores for {len(table)} variants")
+
+
+def block_rows(targets: int) -> int:
+    """Variants that are scored and written at a time: about a million values, at most 16,384 variants."""
+    return max(1, min(16384, 2**20 // targets))
 
 
 def _lists(values: np.ndarray) -> pa.Array:

@@ -1,0 +1,185 @@
+import gzip
+
+import numpy as np
+import pandas as pd
+import pysam
+import pytest
+
+from regdna.sources.variant_files import COLUMNS, EMPTY, MEASURED, POSITION, TEXT, read_lines, typed
+from regdna.step import InputError
+
+HEADER = "##fileformat=VCFv4.2\n##reference=hg19\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+LENGTHS = {"chr1": 249250621, "chr2": 243199373}
+
+
+def write(folder, *lines, header=HEADER, suffix=".vcf", end="\n"):
+    path = folder / f"v{suffix}"
+    text = (header + "".join(f"{line}\n" for line in lines)).replace("\n", end).encode()
+    if suffix.endswith(".bgz"):
+        with pysam.BGZFile(str(path), "wb") as file:
+            file.write(text)
+    else:
+        path.write_bytes(gzip.compress(text) if suffix.endswith("gz") else text)
+    return path
+
+
+def read(folder, *lines, assembly="hg19", **how):
+    return typed(read_lines(write(folder, *lines, **how), assembly, LENGTHS))
+
+
+def rows(found):
+    return found.kept[["line", "chrom", "position", "id", "ref", "alt"]].values.tolist()
+
+
+LINES = ["chr1\t10\trs1\tA\tC,GT\t.\t.\t.", "", "chr2\t5\t.\tacg\ta"]
+EXPECTED = [[4, "chr1", 9, "rs1", "A", "C"], [4, "chr1", 9, "rs1", "A", "GT"], [6, "chr2", 4, ".", "ACG", "A"]]
+
+
+class TestVcf:
+    @pytest.mark.parametrize("suffix", [".vcf", ".vcf.gz", ".vcf.bgz", ".txt", ".tsv"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n"])
+    def test_one_row_an_alternate_allele_whatever_the_file_is_called_and_how_its_lines_end(self, tmp_path, suffix, end):
+        found = read(tmp_path, *LINES, suffix=suffix, end=end)
+        assert rows(found) == EXPECTED and not found.out and not found.notes
+
+    def test_bcf_gives_the_rows_of_its_vcf_numbered_by_record(self, tmp_path):
+        header = HEADER.replace("#CHROM", '##contig=<ID=chr1>\n##contig=<ID=chr2>\n##INFO=<ID=AF,Number=A,Type=Float,Description="x">\n#CHROM')
+        path = write(tmp_path, "chr1\t10\trs1\tA\tC,GT\t.\t.\tAF=0.25,0.5", "chr2\t5\t.\tACG\tA\t.\t.\t.", header=header)
+        with pysam.VariantFile(str(path)) as source, pysam.VariantFile(str(tmp_path / "v.bcf"), "wb", header=source.header) as out:
+            for record in source:
+                out.write(record)
+        found = typed(read_lines(tmp_path / "v.bcf", "hg19", LENGTHS))
+        assert rows(found) == [[{4: 1, 6: 2}[row[0]], *row[1:]] for row in EXPECTED]
+        assert found.kept["af"].tolist()[:2] == [0.25, 0.5] and np.isnan(found.kept["af"][2])
+        content = (tmp_path / "v.bcf").read_bytes()
+        (tmp_path / "v.bcf").write_bytes(content[: len(content) // 2])
+        with pytest.raises(InputError, match=r"v.bcf: cut short"):
+            read_lines(tmp_path / "v.bcf", "hg19", LENGTHS)
+
+    def test_a_line_of_bytes_beyond_one_block_is_whole(self, tmp_path):
+        many = [f"chr1\t{number}\t.\tA\tC\t.\t.\t{'x' * 5000}" for number in range(1, 1801)]
+        found = read(tmp_path, *many, suffix=".vcf.gz")
+        assert found.kept["position"].tolist() == list(range(1800)) and found.kept["line"].tolist() == list(range(4, 1804))
+        assert set(found.kept["text"].str.len()) == {200}
+
+    def test_every_allele_has_its_own_frequency_and_label(self, tmp_path):
+        found = read(
+            tmp_path,
+            "chr1\t10\t.\tA\tC,G\t.\t.\tEUR_AF=0.9;AF=0.1,0.2;X",
+            "chr1\t11\t.\tA\tC,G\t.\t.\tLABEL=1;AF=0.3,0.4,0.5",
+            "chr1\t12\t.\tA\tC\t.\t.\tAF=.",
+            "chr1\t13\t.\tA\tC\t.\t.\tNAF=0.7",
+        )
+        assert found.kept["af"].fillna(-1).tolist() == [0.1, 0.2, -1, -1, -1, -1]
+        assert found.kept["measured"].fillna(-1).tolist() == [-1, -1, 1, 1, -1, -1]
+
+    def test_lines_that_cannot_be_read_are_listed_with_number_reason_and_text(self, tmp_path):
+        path = write(
+            tmp_path,
+            "chr1 10 . A C",
+            "chr1\t10\t.\tA",
+            "chr1\tten\t.\tA\tC",
+            "chr1\t-3\t.\tA\tC",
+            "chr1\t\u00b2\t.\tA\tC",
+            "chr1\t3\t.\t\tC",
+            "chr1\t3\t.\tA\t",
+            "chr1\t3\t.\tA\tC,",
+            "chr1\t3\t.\tA\tC\t.\t.\tLABEL=high",
+            "chr1\t3\t.\tA\tG",
+        )
+        content = path.read_bytes()
+        path.write_bytes(content + b"chr1\t4\t\xff\xfe\tA\tC\nchr1\t5\t\0\tA\tC\nchr1\t6\t.\tA\tC")
+        found = typed(read_lines(path, "hg19", LENGTHS))
+        assert sorted((line, reason) for line, reason, _ in found.out) == [
+            (4, COLUMNS), (5, COLUMNS), (6, POSITION), (7, POSITION), (8, POSITION), (9, EMPTY), (10, EMPTY), (11, EMPTY), (12, MEASURED),
+            (14, TEXT), (15, TEXT),
+        ]  # fmt: skip
+        assert {line: text for line, _, text in found.out}[6] == "chr1\tten\t.\tA\tC"
+        assert "\\xff\\xfe" in {line: text for line, _, text in found.out}[14]
+        # A line with one good allele is on both sides, every other on one.
+        assert found.kept["line"].tolist() == [11, 13, 16]
+
+    def test_another_assembly_is_refused_by_its_name_or_by_a_length(self, tmp_path):
+        with pytest.raises(InputError, match=r"v.vcf: line 2 says reference=hg19, but the dataset is hg38; give"):
+            read(tmp_path, assembly="hg38")
+        with pytest.raises(InputError, match=r"line 1 says reference=.*GRCh38.fa, but the dataset is hg19"):
+            read(tmp_path, header="##reference=file:///GRCh38.fa\n" + HEADER[:0] + "#CHROM\tPOS\tID\tREF\tALT\n")
+        long = "##fileformat=VCFv4.2\n##contig=<ID=2,assembly=x,length=243199373>\n##contig=<ID=1,length=248956422>\n"
+        with pytest.raises(InputError, match=r"line 3 says that 1 has 248,956,422 bp, not 249,250,621, but the dataset is hg19"):
+            read(tmp_path, header=long)
+
+    def test_contigs_that_are_not_of_the_assembly_do_not_matter(self, tmp_path):
+        header = "##fileformat=VCFv4.2\n##contig=<ID=GL000191.1,assembly=b37,length=106433>\n##contig=<ID=chr1,length=249250621>\n"
+        assert rows(read(tmp_path, *LINES, header=header + "#CHROM\n")) == EXPECTED
+
+    def test_a_file_without_any_header_is_taken_and_said_so(self, tmp_path):
+        found = read(tmp_path, "chr1\t10\t.\tA\tC", header="", assembly="hg38", suffix=".txt")
+        assert rows(found) == [[1, "chr1", 9, ".", "A", "C"]]
+        assert len(found.notes) == 1 and "has no line #CHROM" in found.notes[0]
+
+    def test_no_variants_at_all_give_an_empty_table(self, tmp_path):
+        assert len(read(tmp_path).kept) == 0 and not read(tmp_path).out
+
+
+class TestTables:
+    @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".csv.gz"])
+    def test_columns_are_found_by_name_and_others_carried(self, tmp_path, suffix):
+        tab = "\t" if "tsv" in suffix else ","
+        header = tab.join(["Ref", "alt", "gene", "CHR", "pos", "label", "kind"]) + "\n"
+        lines = [tab.join(one) for one in (["a", "C", "SORT1", "1", "10", "1", "x"], ["G", "T", "", "chr2", "20", "", "y"])]
+        found = read(tmp_path, *lines, header=f"# a comment\n{header}", suffix=suffix)
+        assert rows(found) == [[3, "1", 9, ".", "A", "C"], [4, "chr2", 19, ".", "G", "T"]]
+        assert found.kept["gene"].tolist() == ["SORT1", ""] and found.kept["kind_given"].tolist() == ["x", "y"]
+        assert found.kept["measured"].fillna(-1).tolist() == [1, -1]
+
+    def test_a_quoted_comma_is_no_border_and_other_counts_of_columns_are_listed(self, tmp_path):
+        header = "chrom,pos,ref,alt,note\n"
+        lines = ['1,10,A,C,"one, two"', "1,11,A,C", "1,12,A,C,x,y", '1,13,A,C,"open', "1,14,A,C,end"]
+        found = read(tmp_path, *lines, header=header, suffix=".csv")
+        assert found.kept["note"].tolist() == ["one, two", "open", "end"]
+        assert [(line, reason) for line, reason, _ in found.out] == [(3, COLUMNS), (4, COLUMNS)]
+
+    def test_parquet_is_read_by_rows(self, tmp_path):
+        frame = pd.DataFrame({"chrom": ["1", "2"], "pos": [10, 20], "ref": ["A", "C"], "alt": ["G", "T"], "measured": [0.5, np.nan]})
+        frame.to_parquet(tmp_path / "v.parquet")
+        found = typed(read_lines(tmp_path / "v.parquet", "hg19", LENGTHS))
+        assert rows(found) == [[1, "1", 9, ".", "A", "G"], [2, "2", 19, ".", "C", "T"]]
+        assert found.kept["measured"].fillna(-1).tolist() == [0.5, -1]
+        frame.drop(columns="pos").to_parquet(tmp_path / "v.parquet")
+        with pytest.raises(InputError, match=r"v.parquet: column pos is missing"):
+            read_lines(tmp_path / "v.parquet", "hg19", LENGTHS)
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            (b"a,b\n1,2\n", "none of its first ten lines names the columns chrom, pos, ref, alt"),
+            (b"", "none of its first ten lines"),
+            (b"chrom,position,ref,alt\n1,2,A,C\n", "names the columns chrom, pos"),
+            (b"chrom,pos,ref,alt,alt\n1,2,A,C,C\n", "line 1: column 'alt' is named twice"),
+            ("chrom\tpos\tref\talt\n".encode("utf-16"), "is UTF-16 text; save it as VCF"),
+            (b"PK\x03\x04rest", "is a zip archive or a spreadsheet"),
+        ],
+    )
+    def test_what_is_no_file_of_variants_is_refused_in_one_line(self, tmp_path, text, said):
+        path = tmp_path / "v.csv"
+        path.write_bytes(text)
+        with pytest.raises(InputError, match=said) as error:
+            read_lines(path, "hg19", LENGTHS)
+        assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+class TestCutShort:
+    @pytest.mark.parametrize("left", [40, -40, -29])
+    @pytest.mark.parametrize("suffix", [".vcf.gz", ".vcf.bgz"])
+    def test_a_truncated_file_is_named(self, tmp_path, left, suffix):
+        path = write(tmp_path, *(f"chr1\t{number}\t.\tA\tC" for number in range(1, 5000)), suffix=suffix)
+        path.write_bytes(path.read_bytes()[:left])
+        with pytest.raises(InputError, match=r"v.vcf.*gz: cut short"):
+            read_lines(path, "hg19", LENGTHS)
+
+    def test_so_is_one_of_bgzip_that_lacks_its_last_block_alone(self, tmp_path):
+        path = write(tmp_path, *LINES, suffix=".vcf.bgz")
+        path.write_bytes(path.read_bytes()[:-28])
+        assert gzip.decompress(path.read_bytes())
+        with pytest.raises(InputError, match="the last block of bgzip is missing"):
+            read_lines(path, "hg19", LENGTHS)
