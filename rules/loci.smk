@@ -1,6 +1,15 @@
 """Loci: mutagenesis by every model, and a page each. Makes results/{study}/{dataset}/{model}/mutagenesis/..., {dataset}/loci/..."""
 
 
+def place(wildcards):
+    """Where a locus lies on the dataset's assembly; its title and reason change nothing."""
+    assembly = dataset(wildcards)["assembly"]
+    if (wildcards.locus, assembly) not in LOCI.index:
+        raise WorkflowError(f"resources/loci.tsv has no {wildcards.locus} on {assembly or 'no assembly'}; add it")
+    row = LOCI.loc[wildcards.locus, assembly]
+    return {"assembly": assembly, "chrom": row["chrom"], "start": int(row["start"]), "end": int(row["end"])}
+
+
 def mutagenised(wildcards):
     """Effects at a locus of every model that asks for them."""
     folders = results_of(wildcards.study, lambda entry: entry["mutagenesis"])
@@ -47,7 +56,7 @@ rule mutagenise_locus:
         "../workflow_scripts/mutagenise.py"
 
 
-rule render_locus:
+rule document_locus:
     """The dossier of a locus: logos of all models side by side, what was measured there, motifs made and broken."""
     input:
         unpack(beside_effects),
@@ -55,11 +64,13 @@ rule render_locus:
         windows="results/{study}/{dataset}/windows.parquet",
         loci="resources/loci.tsv",
     output:
-        page=report("results/{study}/{dataset}/loci/{locus}.html", category="Loci", labels={"locus": "{locus}"}, caption="captions/locus.rst"),
+        page=report(
+            "results/{study}/{dataset}/loci/{locus}.html", category="Loci", labels={"locus": "{locus}"}, caption="captions/locus.rst"
+        ),
     log:
-        "results/{study}/logs/render_locus/{dataset}.{locus}.log",
+        "results/{study}/logs/document_locus/{dataset}.{locus}.log",
     benchmark:
-        "results/{study}/benchmarks/render_locus/{dataset}.{locus}.jsonl"
+        "results/{study}/benchmarks/document_locus/{dataset}.{locus}.jsonl"
     localrule: True
     conda:
         "../envs/report.yaml"
@@ -67,8 +78,8 @@ rule render_locus:
         mem_mb=2000,
         runtime=30,
     params:
-        code=code("render_locus.py"),
+        code=code("document.py"),
         title=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/title"),
         invocation=invocation,
     script:
-        "../workflow_scripts/render_locus.py"
+        "../workflow_scripts/document.py"

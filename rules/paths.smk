@@ -130,36 +130,6 @@ def embedded(wildcards):
     return {"embeddings": f"results/{wildcards.study}/{wildcards.dataset}/{first}/seed{seed}/embeddings"}
 
 
-def place(wildcards):
-    """Where a locus lies on the dataset's assembly; its title and reason change nothing."""
-    assembly = dataset(wildcards)["assembly"]
-    if (wildcards.locus, assembly) not in LOCI.index:
-        raise WorkflowError(f"resources/loci.tsv has no {wildcards.locus} on {assembly or 'no assembly'}; add it")
-    row = LOCI.loc[wildcards.locus, assembly]
-    return {"assembly": assembly, "chrom": row["chrom"], "start": int(row["start"]), "end": int(row["end"])}
-
-
 def signal_files(wildcards):
     """The bigWig files of a dataset's targets, in their order."""
     return [source_file(one["signal"]) for one in dataset(wildcards)["targets"].values() if "signal" in one]
-
-
-def variant_set(wildcards):
-    """A set of variants of a dataset."""
-    sets = dataset(wildcards)["variants"]
-    if wildcards.variants not in sets:
-        raise WorkflowError(f"{wildcards.study}: dataset {wildcards.dataset} lists no variants {wildcards.variants!r}")
-    return sets[wildcards.variants]
-
-
-def variant_genome(wildcards):
-    """The sequence that windows around a set's variants are cut from: the dataset's genome, or that of the elements themselves."""
-    if variant_set(wildcards)["genome"] == "dataset":
-        return genome(wildcards)
-    folder = f"results/{wildcards.study}/{wildcards.dataset}/variants/{wildcards.variants}.elements"
-    return {"genome": [f"{folder}/genome.{suffix}" for suffix in ("npy", "tsv", "mask.npy")]}
-
-
-def variant_file(wildcards):
-    """The fetched file of a dataset's variant set."""
-    return source_file(variant_set(wildcards)["file"])

@@ -58,6 +58,13 @@ def effects_of(study):
     return paths
 
 
+def beside_variants(study, suffix):
+    """What is made from each table of scores: `measured`, and `agreement` where the study names published weights."""
+    tables = [path.removesuffix(".parquet") for path in effects_of(study) if path.endswith(".parquet")]
+    wanted = suffix != "agreement" or "published" in STUDIES[study]["effects"]
+    return [f"{path}.{suffix}.parquet" for path in tables] if wanted else []
+
+
 def dossiers_of(study):
     """A page of every locus of a dataset where a model asks for effects."""
     folders = {Path(folder).parent for folder in results_of(study, lambda entry: entry["mutagenesis"])}
@@ -105,7 +112,12 @@ PHASES = {
         f"results/{study}/{name}/{file}" for name in STUDIES[study]["datasets"] for file in ("splits.json", "targets.tsv")
     ],
     "train": lambda study: [f"{run}/checkpoint" for run in runs_of(study)],
-    "variants": lambda study: effects_of(study) + dossiers_of(study),
+    "variants": lambda study: [
+        *effects_of(study),
+        *beside_variants(study, "measured"),
+        *beside_variants(study, "agreement"),
+        *dossiers_of(study),
+    ],
     "evaluate": lambda study: [f"results/{study}/comparison.parquet", *(f"{path}/metrics.parquet" for path in results_of(study))],
     "report": lambda study: [f"results/{study}/report.html", f"results/{study}/ledger.tsv", *dossiers_of(study)],
 }

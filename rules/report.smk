@@ -13,6 +13,8 @@ rule render_report:
         checkpoints=lambda wildcards: [f"{run}/checkpoint" for run in runs_of(wildcards.study)],
         trials=lambda wildcards: [f"{path}/trials.tsv" for path in results_of(wildcards.study, lambda entry: entry["tuning"])],
         effects=lambda wildcards: effects_of(wildcards.study),
+        measured=lambda wildcards: beside_variants(wildcards.study, "measured"),
+        agreement=lambda wildcards: beside_variants(wildcards.study, "agreement"),
         loci="resources/loci.tsv",
     output:
         page=report("results/{study}/report.html", category="Results", labels={"table": "report page"}, caption="captions/report.rst"),

@@ -70,12 +70,13 @@ def main(
 
 def refuse(source: Path, broken: list[tuple[int, str, str]], policy: str) -> None:
     """Log every line that cannot be read, and end the run if that is the policy."""
+    broken = sorted(broken)
     for line, reason, text in broken:
         log.info("%s: line %d: %s: %r", source, line, reason, text)
     if broken and policy == "fail":
-        named = ", ".join(f"line {line} ({reason})" for line, reason, _ in sorted(broken)[:NAMED])
+        named = ", ".join(f"line {line} ({reason})" for line, reason, _ in broken[:NAMED])
         more = f" and {len(broken) - NAMED:,} more, all in the log" if len(broken) > NAMED else ""
-        raise InputError(f"{source}: {len(broken):,} cannot be read: {named}{more}; mend them, or set broken: drop to leave them out")
+        raise InputError(f"{source}: {len(broken):,} lines cannot be read: {named}{more}; mend them, or set broken: drop to leave them out")
 
 
 def describe(placed: Placed, counts: Counter, assembly: str, mismatch: str) -> dict:

@@ -31,6 +31,8 @@ def main(
     name: str,
     invocation: str = "snakemake",
     effects: list[Path] | None = None,
+    measured: list[Path] | None = None,
+    agreement: list[Path] | None = None,
     trials: list[Path] | None = None,
 ) -> None:
     """Write the report of a study to ``page`` (HTML).
@@ -40,6 +42,7 @@ def main(
         splits: certificates of every dataset.
         compute, checkpoints: of every run, in the same order, as ``results/{study}/{dataset}/{model}/seed{seed}/...``.
         effects: mutagenesis (npz) and variant scores (parquet) of the models that have some.
+        measured, agreement: what those scores are worth by measurement, and beside published ones.
         trials: tables of the trials of the models that were tuned.
         study: the validated study; its ``sources`` are all that it reads, completed.
         name: its id.
@@ -63,6 +66,8 @@ def main(
         certificates=certificates,
         loci=[pages.Locus.read(path) for path in effects or [] if path.suffix == ".npz"],
         variants=[read_variants(path) for path in effects or [] if path.suffix == ".parquet"],
+        judged=[pages.Judged.read(path) for path in measured or []],
+        agreed=[pages.Agreed.read(path) for path in agreement or []],
         places=pd.read_csv(loci, sep="\t", index_col=["locus", "assembly"]),
         assumptions=assumptions(Path(regdna.__file__).parent),
         versions=installed(),

@@ -15,9 +15,11 @@ from regdna.alphabet import encode
 from regdna.genome import Genome
 from regdna.ledger import Ledger
 from regdna.models.classifier import Classifier
+from regdna.sources.alleles import MISMATCH
 from regdna.splits import digest as split_digest
 from regdna.step import InputError
 from regdna.targets import Targets, pack
+from regdna.variants import read_scores
 
 SITES = 240
 READING = {
@@ -320,15 +322,19 @@ def genome(tmp_path_factory):
 
 def test_variants_and_loci_of_a_genome(sites, trained, genome, tmp_path):
     base = "ACGT"[Genome(*genome).fetch("chr1", 2000, 2001)[0]]
-    other = "A" if base != "A" else "C"
-    (tmp_path / "v.vcf").write_text(
-        f"##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\nchr1\t2001\tone\t{base}\t{other}\nchr1\t2001\twrong\t{other}\t{base}\nchr1\t5\tedge\tA\tC\n"
-    )
-    step("score").main(tmp_path / "v.vcf", [trained / "checkpoint"], tmp_path / "s.parquet", tmp_path / "s.vcf.gz", "hg38", genome)
-    scores = pd.read_parquet(tmp_path / "s.parquet")
-    assert list(scores["id"].unique()) == ["one"]
-    assert scores.attrs["left_out"]["REF is not what the assembly holds"] == 1
-    assert scores.attrs["left_out"]["too close to the end of what is held"] == 1
+    edge = "ACGT"[Genome(*genome).fetch("chr1", 4, 5)[0]]
+    other, beside = ("A" if one != "A" else "C" for one in (base, edge))
+    lines = [f"2001\tone\t{base}\t{other}", f"2001\twrong\t{other}\t{base}", f"5\tedge\t{edge}\t{beside}"]
+    (tmp_path / "v.vcf").write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n" + "".join(f"chr1\t{one}\n" for one in lines))
+    assemblies = genome[0].parent / "assemblies.tsv"
+    outputs = [tmp_path / name for name in ("s.parquet", "s.tsv", "s.vcf.gz", "s.vcf.gz.tbi")]
+    step("read").main(tmp_path / "v.vcf", genome, assemblies, tmp_path / "v.parquet", tmp_path / "out.tsv", "hg38")
+    step("score").main(
+        tmp_path / "v.parquet", [trained / "checkpoint"], sites / "targets.tsv", assemblies, *outputs, "some", "hg38", genome, [0], "ends"
+    )  # fmt: skip
+    scores = read_scores(tmp_path / "s.parquet")
+    assert scores.table["id"].tolist() == ["one"]
+    assert scores.about["left_out"][MISMATCH] == 1 and scores.about["left_out"]["too close to the end of what is held"] == 1
 
     place = {"assembly": "hg38", "chrom": "chr1", "start": 1990, "end": 2010}
     mutagenise = step("mutagenise").main
@@ -343,8 +349,7 @@ def test_variants_and_loci_of_a_genome(sites, trained, genome, tmp_path):
     assert effect.shape == (20, 4, 2)
     assert (about["start"], about["end"]) == (1990, 2010)
     # The same edit by the other road: the variant's window begins 100 bp before it, so does the locus' with its centre at 2000.
-    logit = scores.set_index("target")["logit"]
-    assert np.allclose(effect[10, "ACGT".index(other)], [logit[0], logit[1]], atol=1e-6)
+    assert np.allclose(effect[10, "ACGT".index(other)], scores.values["logit"][0], atol=1e-6)
 
 
 def test_effects_at_a_locus_are_means_over_shifts_and_seeds_with_their_spreads(sites, genome, tmp_path):

@@ -103,6 +103,15 @@ def test_resamples_are_what_scipy_says_of_the_rows_written_out(method, reference
         assert found[replicate] == pytest.approx(reference(x[rows], y[rows]).statistic, abs=1e-12)
 
 
+@pytest.mark.parametrize("method", [spearman, pearson])
+def test_a_resample_in_which_one_side_is_constant_is_not_a_number(method):
+    draw = np.random.default_rng(2)
+    block = np.repeat([0, 1], 50)
+    x, y = draw.normal(size=100), np.where(block == 0, 0.1, draw.normal(size=100))
+    found = method(x, y, block, np.array([[1, 3, 1], [0, 0, 1]], np.uint16))
+    assert np.isnan(found[:2]).all() and np.isfinite(found[2])
+
+
 class TestCorrelations:
     def make(self, blocks, constant=False):
         draw = np.random.default_rng(1)

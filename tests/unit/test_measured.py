@@ -317,3 +317,22 @@ def test_strength_is_the_largest_over_targets_and_the_mean_of_minus_log_e():
         assert found["evalue_2015"][row] == pytest.approx(
             -(math.log(values["evalue_2015"][row, 0]) + math.log(values["evalue_2015"][row, 2])) / 2
         )
+
+
+def test_the_ceiling_is_the_root_of_the_reliability():
+    table = pd.DataFrame({"measured": [-1.0, 2.0, 0.5, 1.5], "p_value": [1e-9, 1e-12, 1e-3, 1e-8]})
+    share, known = measured.reliability(table["measured"].to_numpy(), table["p_value"].to_numpy())
+    assert 0.5 < share < 1
+    found = {row["statistic"]: row for row in measured.ceiling(table, {"n": 9})}
+    assert found["reliability"]["value"] == share and found["ceiling"]["value"] == math.sqrt(share)
+    assert found["reliability"]["n"] == found["ceiling"]["n"] == known == 4
+
+
+def test_positives_at_few_places_are_too_few_however_many_rows_they_fill():
+    draw = np.random.default_rng(0)
+    table = pd.DataFrame({"chrom": "chr1", "position": np.r_[np.repeat(np.arange(5) * 2_000_000 + 7, 6), np.arange(40) * 1_000_000]})
+    table["measured"] = np.repeat([1.0, 0.0], [30, 40])
+    sizes = {"logit": draw.random(70)}
+    assert set(measured.judge_labels(table, sizes, measured.EVERY, "t", "k", 20)["verdict"]) == {"too small to judge"}
+    table["position"] += np.arange(70)
+    assert set(measured.judge_labels(table, sizes, measured.EVERY, "t", "k", 20)["verdict"]) == {""}

@@ -43,7 +43,9 @@ class TestVcf:
         assert rows(found) == EXPECTED and not found.out and not found.notes
 
     def test_bcf_gives_the_rows_of_its_vcf_numbered_by_record(self, tmp_path):
-        header = HEADER.replace("#CHROM", '##contig=<ID=chr1>\n##contig=<ID=chr2>\n##INFO=<ID=AF,Number=A,Type=Float,Description="x">\n#CHROM')
+        header = HEADER.replace(
+            "#CHROM", '##contig=<ID=chr1>\n##contig=<ID=chr2>\n##INFO=<ID=AF,Number=A,Type=Float,Description="x">\n#CHROM'
+        )
         path = write(tmp_path, "chr1\t10\trs1\tA\tC,GT\t.\t.\tAF=0.25,0.5", "chr2\t5\t.\tACG\tA\t.\t.\t.", header=header)
         with pysam.VariantFile(str(path)) as source, pysam.VariantFile(str(tmp_path / "v.bcf"), "wb", header=source.header) as out:
             for record in source:
@@ -103,14 +105,19 @@ class TestVcf:
         with pytest.raises(InputError, match=r"v.vcf: line 2 says reference=hg19, but the dataset is hg38; give"):
             read(tmp_path, assembly="hg38")
         with pytest.raises(InputError, match=r"line 1 says reference=.*GRCh38.fa, but the dataset is hg19"):
-            read(tmp_path, header="##reference=file:///GRCh38.fa\n" + HEADER[:0] + "#CHROM\tPOS\tID\tREF\tALT\n")
+            read(tmp_path, header="##reference=file:///GRCh38.fa\n#CHROM\tPOS\tID\tREF\tALT\n")
         long = "##fileformat=VCFv4.2\n##contig=<ID=2,assembly=x,length=243199373>\n##contig=<ID=1,length=248956422>\n"
         with pytest.raises(InputError, match=r"line 3 says that 1 has 248,956,422 bp, not 249,250,621, but the dataset is hg19"):
             read(tmp_path, header=long)
 
+    @pytest.mark.parametrize("name", ["/lab37/x.fa", "human.fa", "/data/GRCh38.fa", "ucsc_hg38"])
+    def test_a_reference_of_the_assembly_or_of_no_known_name_is_taken(self, tmp_path, name):
+        header = f"##reference={name}\n#CHROM\tPOS\tID\tREF\tALT\n"
+        assert len(read(tmp_path, LINES[0], header=header, assembly="hg38").kept) == 2
+
     def test_contigs_that_are_not_of_the_assembly_do_not_matter(self, tmp_path):
         header = "##fileformat=VCFv4.2\n##contig=<ID=GL000191.1,assembly=b37,length=106433>\n##contig=<ID=chr1,length=249250621>\n"
-        assert rows(read(tmp_path, *LINES, header=header + "#CHROM\n")) == EXPECTED
+        assert rows(read(tmp_path, *LINES, header=header + "#CHROM\n")) == [[row[0] + 1, *row[1:]] for row in EXPECTED]
 
     def test_a_file_without_any_header_is_taken_and_said_so(self, tmp_path):
         found = read(tmp_path, "chr1\t10\t.\tA\tC", header="", assembly="hg38", suffix=".txt")
@@ -131,6 +138,10 @@ class TestTables:
         assert rows(found) == [[3, "1", 9, ".", "A", "C"], [4, "chr2", 19, ".", "G", "T"]]
         assert found.kept["gene"].tolist() == ["SORT1", ""] and found.kept["kind_given"].tolist() == ["x", "y"]
         assert found.kept["measured"].fillna(-1).tolist() == [1, -1]
+
+    def test_several_alleles_are_split_as_in_a_vcf(self, tmp_path):
+        found = read(tmp_path, "1\t10\tA\tC,GT\t0.1,0.2\tx", header="chrom\tpos\tref\talt\taf\tgene\n", suffix=".tsv")
+        assert found.kept[["line", "alt", "af", "gene"]].values.tolist() == [[2, "C", 0.1, "x"], [2, "GT", 0.2, "x"]]
 
     def test_a_quoted_comma_is_no_border_and_other_counts_of_columns_are_listed(self, tmp_path):
         header = "chrom,pos,ref,alt,note\n"

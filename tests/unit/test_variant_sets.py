@@ -3,9 +3,10 @@ import gzip
 import pytest
 import toy_models
 
-from regdna.sources.variant_sets import read_deepsea_set, read_mpra
+from regdna.genome import read_lengths
+from regdna.sources.alleles import BOTH, place
+from regdna.sources.variant_sets import DOUBT, RELEASE, UNPLACED, read_set
 from regdna.step import InputError
-from regdna.variants import anchor, read_variants
 
 HEADER = "Chrom\tPos\tRef\tAlt\tBarcodes\tDNA\tRNA\tCoefficient\tpValue\tElement\tRelease\n"
 
@@ -25,26 +26,27 @@ def test_an_mpra_row_becomes_a_variant_of_its_assembly(tmp_path):
         "NA NA NA NA 1 1 1 0.1 0.5 X GRCh37",
         "1 109817590 G T 9 1 2 -2.9 0.1 SORT1 GRCh37",
     )
-    table, out = read_mpra(path, "hg19")
-    assert table[["chrom", "position", "id", "ref", "alt", "measured", "barcodes"]].values.tolist() == [
-        ["chr5", 1295227, "TERT-HEK", "G", "A", 2.0, 464],
-        ["chr5", 1295228, "TERT-HEK", "C", "-", -0.5, 20],
+    lines, experiments = read_set(path, "hg19", {})
+    assert experiments
+    assert lines.kept[["line", "chrom", "position", "id", "ref", "alt", "measured", "p_value", "barcodes"]].values.tolist() == [
+        [2, "chr5", 1295227, "TERT-HEK", "G", "A", 2.0, 0.001, 464],
+        [4, "chr5", 1295228, "TERT-HEK", "C", "-", -0.5, 0.1, 20],
     ]
-    assert out == {"without a place": 1, "reference of the construct in doubt": 1}
-    assert read_mpra(path, "hg38")[0]["position"].tolist() == [1295112]
+    assert [(line, reason) for line, reason, _ in lines.out] == [(3, RELEASE), (5, UNPLACED), (6, DOUBT)]
+    assert read_set(path, "hg38", {})[0].kept["position"].tolist() == [1295112]
     with pytest.raises(InputError, match="no variant of mm10"):
-        read_mpra(path, "mm10")
+        read_set(path, "mm10", {})
 
 
 def test_the_published_mpra_file_is_read_whole(shared):
     path = shared / "data/variants/satmut_elements.tsv.gz"
-    tables = {assembly: read_variants(path, assembly) for assembly in ("hg19", "hg38")}
-    counts = {assembly: len(table) + sum(out.values()) for assembly, (table, out) in tables.items()}
-    assert counts == {"hg19": 44658, "hg38": 44658}
-    assert sum(out["without a place"] for _, out in tables.values()) == 22
+    found = {assembly: read_set(path, assembly, {})[0] for assembly in ("hg19", "hg38")}
+    reasons = {assembly: [reason for _, reason, _ in one.out] for assembly, one in found.items()}
+    assert {assembly: len(one.kept) + len(one.out) for assembly, one in found.items()} == {"hg19": 89316, "hg38": 89316}
+    assert sum(one.count(UNPLACED) for one in reasons.values()) == 22
     # The same variants are in doubt in both assemblies.
-    assert tables["hg19"][1]["reference of the construct in doubt"] == tables["hg38"][1]["reference of the construct in doubt"] > 0
-    table = tables["hg19"][0]
+    assert reasons["hg19"].count(DOUBT) == reasons["hg38"].count(DOUBT) > 0
+    table = found["hg19"].kept
     strong = table[(table["chrom"] == "chr5") & (table["position"] == 1295227) & (table["alt"] == "A")].set_index("id")["measured"]
     assert strong["TERT-GBM"] == pytest.approx(2.86, abs=0.01)
     assert table["id"].nunique() == 29
@@ -52,37 +54,41 @@ def test_the_published_mpra_file_is_read_whole(shared):
 
 def test_a_deletion_gets_the_base_before_it(tmp_path):
     genome = toy_models.genome(tmp_path, {"chr5": "ACGTACGT"})
-    table, _ = read_mpra(mpra(tmp_path, "5 3 G - 20 1 2 -0.5 0.1 X GRCh38", "5 4 T A 20 1 2 -0.5 0.1 X GRCh38"), "hg38")
-    found = anchor(table, genome)
-    assert found[["position", "ref", "alt"]].values.tolist() == [[1, "CG", "C"], [3, "T", "A"]]
+    path = mpra(tmp_path, "5 3 G - 20 1 2 -0.5 0.1 X GRCh38", "5 4 T A 20 1 2 -0.5 0.1 X GRCh38")
+    found = place(read_set(path, "hg38", {})[0], genome, {}).table
+    assert found[["position", "ref", "alt", "kind"]].values.tolist() == [[1, "CG", "C", "deletion"], [3, "T", "A", "snv"]]
 
 
-def test_a_deepsea_set_keeps_a_negative_only_if_it_is_no_positive(tmp_path):
+def test_a_deepsea_set_is_of_hg19_and_keeps_a_negative_only_if_it_is_no_positive(tmp_path):
     path = tmp_path / "eqtl.csv"
-    rows = ["0,chr1,100,a,G,x,0,1", "1,chr1,100,a,G,x,3,0", "2,chr2,5,C,T,x,9,0"]
+    rows = ["0,chr1,3,a,G,x,0,1", "1,chr1,3,a,G,x,3,0", "2,chr2,5,C,T,y,9,0"]
     path.write_text("# comment\n# another\nindex,chr,pos,ref,alt,negative set,fold,label\n" + "\n".join(rows) + "\n")
-    table, out = read_variants(path, "hg19")
-    assert table[["chrom", "position", "ref", "alt", "fold", "measured"]].values.tolist() == [
-        ["chr1", 99, "A", "G", "0", 1.0],
-        ["chr2", 4, "C", "T", "9", 0.0],
+    lines, experiments = read_set(path, "hg19", {})
+    genome = toy_models.genome(tmp_path, {"chr1": "CCACC", "chr2": "CCCCC"})
+    placed = place(lines, genome, {})
+    assert not experiments
+    assert placed.table[["line", "chrom", "position", "ref", "alt", "fold", "measured", "negative set"]].values.tolist() == [
+        [4, "chr1", 2, "A", "G", "0", 1.0, "x"],
+        [6, "chr2", 4, "C", "T", "9", 0.0, "y"],
     ]
-    assert out == {"negative that is also a positive": 1}
+    assert [(line, reason) for line, reason, _ in placed.out] == [(5, BOTH)]
     with pytest.raises(InputError, match="are of hg19, the dataset is hg38"):
-        read_variants(path, "hg38")
+        read_set(path, "hg38", {})
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("a,b\n1,2\n", "no line names the columns"),
-        ("chr,pos,ref,alt,label\nchr1,1,A,C,1\n", "line 1: column fold is missing"),
-        ("#\nchr,pos,ref,alt,fold,label\nchr1,1,A,C,1,1\nchr1,x,A,C,1,1\n", "line 4: pos must be"),
-        ("chr,pos,ref,alt,fold,label\nchr1,1,A,C,1,2\n", "line 2: pos must be"),
-    ],
-)
-def test_what_is_no_deepsea_set_is_refused_in_one_line(tmp_path, text, said):
-    path = tmp_path / "a.csv"
-    path.write_text(text)
-    with pytest.raises(InputError, match=said) as error:
-        read_deepsea_set(path)
-    assert str(path) in str(error.value) and "\n" not in str(error.value)
+def test_the_ten_variants_of_deepseas_example_are_read(shared):
+    lengths = {"chr1": 249250621}
+    lines, _ = read_set(shared / "data/variants/deepsea_example_hg19.vcf", "hg19", lengths)
+    assert len(lines.kept) == 10 and not lines.out
+    with pytest.raises(InputError, match="line 2 says that 1 has 249,250,621 bp"):
+        read_set(shared / "data/variants/deepsea_example_hg19.vcf", "hg38", {"chr1": 248956422})
+
+
+def test_the_demos_variants_are_of_the_demos_assembly(tmp_path):
+    from workflow_tools import ROOT
+
+    path = ROOT / "resources/demo/chr22/dbsnp.vcf.gz"
+    lengths = read_lengths(ROOT / "resources/assemblies.tsv", "hg19")
+    assert len(read_set(path, "hg19", lengths)[0].kept) == 3502
+    with pytest.raises(InputError, match="reference=hg19, but the dataset is hg38"):
+        read_set(path, "hg38", lengths)

@@ -14,10 +14,10 @@ LIBRARY = SCRIPTS / "regdna"
 FLOORS = [
     "store", "step", "provenance", "manifest", "tuning", "roster", "study", "plan", "estimate", "attempts", "ledger",
     "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "controls", "targets", "negatives", "homology", "splits",
-    "haplotypes", "tokenisers", "metrics", "sources",
+    "haplotypes", "tokenisers", "metrics", "motifs", "sources", "elements",
     "models",
-    "embed", "train", "predict", "mutagenesis", "variants",
-    "bootstrap", "assess", "verdict",
+    "embed", "train", "predict", "mutagenesis", "variants", "background",
+    "bootstrap", "assess", "verdict", "measured", "agreement",
     "plots", "tracks", "page",
 ]  # fmt: skip
 TARGETS = {"all", "sources", "vault", "windows", "train", "variants", "evaluate", "report"}

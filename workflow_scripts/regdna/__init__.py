@@ -4,9 +4,9 @@ Floors, lowest first; a module imports only from modules named before it (``test
 
 1. ground: store, step, provenance, manifest, tuning, roster, study, plan, estimate, attempts, ledger
 2. sequence: alphabet, arrays, shuffles, genome, intervals, signals, windows, controls, targets, negatives, homology, splits, haplotypes,
-   tokenisers, metrics, sources/
+   tokenisers, metrics, motifs, sources/, elements
 3. models: models/ and what they are made of
-4. doing: embed, train, predict, mutagenesis, variants
-5. judging: bootstrap, assess, verdict
+4. doing: embed, train, predict, mutagenesis/, variants/, background
+5. judging: bootstrap, assess, verdict, measured, agreement
 6. showing: plots, tracks, page
 """

@@ -21,10 +21,10 @@ from regdna.variants import read_blocks
 MAGNITUDES = {"evalue_2015": "|diff| x |log2_odds|", "evalue_diff": "|diff|", "percentile": "|log2_odds|"}
 DEFINITION = "(1 + background variants at least as large) / (1 + background variants)"
 TOP = 1000  # largest values of a target that are kept as they are; also the fewest variants that a stratum needs
-BATCH = 4096  # rows at a time
-# Values below the largest are counted by the upper half of a float32: 128 bins an octave, from 2**-56 to 2**12, and one for zero alone.
-LOWEST = int(np.float32(2.0**-56).view(np.uint32)) >> 16
-BINS = 68 * 128 + 2
+ROWS = 16384  # variants counted at a time: fewer would find each target's counts gone from the cache
+# Values below the largest are counted by the upper half of a float32: 128 bins an octave, from 2**-40 to 2**10, and one for zero alone.
+LOWEST = int(np.float32(2.0**-40).view(np.uint32)) >> 16
+BINS = 50 * 128 + 2
 # ASSUME: a variant is matched with those of the background in the same bin of minor allele frequency (bounds 0.001, 0.01, 0.05) that are
 # also C>T at CpG, on either strand, or also are not; finer trinucleotide contexts would leave under 1,000 variants in the rarest strata.
 FREQUENCIES = (0.001, 0.01, 0.05)
@@ -80,19 +80,23 @@ def tally(scores: Path, genome: Genome | None) -> dict[str, np.ndarray]:
     Raises:
         InputError: a score is no finite number.
     """
-    show, held, done = progress(pq.read_metadata(scores).num_rows, "counting", "variants"), None, 0
+    show, done, waiting, held = progress(pq.read_metadata(scores).num_rows, "counting", "variants"), 0, [], None
     for block in read_blocks(scores, ("diff", "log2_odds")):
         if held is None:
             matched = genome is not None and "af" in block.table
             held = _Held(STRATA + 1 if matched else 1, len(block.about["targets"]))
-        for at in range(0, len(block.table), BATCH):
-            sizes = magnitudes(*(block.values[name][at : at + BATCH] for name in ("diff", "log2_odds")))
-            good = np.isfinite(sizes).all((0, 2))
-            if not good.all():
-                raise InputError(f"{scores}: row {done + good.argmin() + 1} has a score that is no finite number; score the variants again")
-            held.add(sizes, strata(block.table[at : at + BATCH], genome if matched else None))
-            done += len(good)
+        sizes = magnitudes(block.values["diff"], block.values["log2_odds"])
+        good = np.isfinite(sizes).all((0, 2))
+        if not good.all():
+            raise InputError(f"{scores}: row {done + good.argmin() + 1} has a score that is no finite number; score the variants again")
+        waiting.append((sizes, strata(block.table, genome if matched else None)))
+        done += len(good)
+        if sum(len(group) for _, group in waiting) >= ROWS:
+            held.add(waiting)
+            waiting = []
             show(done)
+    held.add(waiting)
+    show(done)
     return held.gathered(block.about)
 
 
@@ -110,11 +114,14 @@ class _Held:
         self.tied = np.zeros((len(MAGNITUDES), groups, targets), np.int64)
         self.offered = np.zeros(groups, np.int64)
 
-    def add(self, sizes: np.ndarray, group: np.ndarray) -> None:
-        """Count variants' magnitudes, float32 (3, n, T), of strata int64 (n,)."""
-        for which, values in enumerate(sizes):
-            turned = np.ascontiguousarray(values.T)
-            _count(turned, turned.view(np.uint32), group, self.offered, self.counts[which], self.heaps[which], self.tied[which])
+    def add(self, some: list[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Count blocks of variants: magnitudes, float32 (3, n, T), and strata, int64 (n,)."""
+        group = np.concatenate([np.empty(0, np.int64), *(one for _, one in some)])
+        if not len(group):
+            return
+        for which in range(len(MAGNITUDES)):
+            values = np.concatenate([sizes[which].T for sizes, _ in some], 1)
+            _count(values, values.view(np.uint32), group, self.offered, self.counts[which], self.heaps[which], self.tied[which])
         self.offered += np.bincount(group, minlength=len(self.offered))
 
     def gathered(self, about: dict) -> dict[str, np.ndarray]:
@@ -224,8 +231,9 @@ class Background:
         self._tail, self._tied, self._first = arrays["tail"], arrays["tied"], int(arrays["first"])
         self._offered, self._slot = arrays["offered"], arrays["slot"]
         # How many values lie in a bin or above it; one more bin, above the last, that is empty.
-        above = np.cumsum(arrays["counts"][..., ::-1], -1, dtype=np.uint32)[..., ::-1]
-        self._above = np.concatenate([above, np.zeros((*above.shape[:-1], 1), np.uint32)], -1)
+        counts = arrays["counts"]
+        self._above = np.zeros((*counts.shape[:-1], counts.shape[-1] + 1), np.uint32)
+        np.cumsum(counts[..., ::-1], -1, out=self._above[..., -2::-1])
 
     @classmethod
     def open(cls, path: Path) -> "Background":
@@ -278,10 +286,10 @@ def _at_least(values, bits, slot, tail, tied, above, first, offered):
     """How many background values are at least as large as each, float64 (n, T)."""
     kept, bins = tail.shape[2], above.shape[2] - 1
     out = np.empty(values.shape)
-    for row in range(values.shape[0]):
-        mine = slot[row]
-        for target in range(values.shape[1]):
-            value, top = values[row, target], tail[mine, target]
+    for target in range(values.shape[1]):
+        for row in range(values.shape[0]):
+            value, mine = values[row, target], slot[row]
+            top = tail[mine, target]
             if value > top[0] or offered[mine] == kept:
                 out[row, target] = kept - np.searchsorted(top, value)
                 continue

@@ -17,11 +17,11 @@ from torch.nn import functional
 from regdna.mutagenesis import kernels
 from regdna.mutagenesis.stack import Convolution, Reference, Stack
 
+PARTS = 16  # positions of the first dense layer that are laid out at a time
 EDITS = 768  # carried together: each position's part of the first dense layer is read once for them
+HELD = 2**20  # numbers of the products that are held at once, less than what a processor's caches hold
 # oneDNN uses the widest instructions of every processor, which torch's other library does not.
 ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
-PARTS = 16  # positions of the first dense layer that are laid out at a time
-HELD = 2**20  # numbers of the products that are held at once, less than what a processor's caches hold
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def changes(
         from regdna.mutagenesis.gathered import Gathered
 
         carry = Gathered(stack, reference, codes, half).carry
-    workers = min(torch.get_num_threads(), len(blocks)) if stack.device.type == "cpu" else 1
+    threads = torch.get_num_threads()
+    workers = min(threads, len(blocks)) if stack.device.type == "cpu" else 1
     if workers == 1:
         for block in blocks:
             yield block, carry(window[block], where[block], base[block])
@@ -84,24 +85,23 @@ def changes(
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             yield from zip(blocks, pool.map(lambda block: carry(window[block], where[block], base[block]), blocks), strict=True)
     finally:
-        torch.set_num_threads(workers)
+        torch.set_num_threads(threads)
 
 
 class _OnProcessor:
     """Differences on the CPU: matrix products by oneDNN, what is between them compiled."""
 
     def __init__(self, stack: Stack, reference: Reference, codes: np.ndarray, half: bool, where: np.ndarray):
-        self.stack, self.codes = stack, codes
+        self.stack, self.codes, self.half = stack, codes, half
         self.type = np.dtype(str(stack.dtype).removeprefix("torch."))
         self.table = stack.substitutions().numpy()
         self.layers = [(one.relative.numpy(), one.low.numpy()) for one in reference.convolutions]
         self.dense = [(one.relative.numpy(), one.low.numpy()) for one in reference.dense]
         # (taps and filters, channels): all taps of a position are one product.
         self.multiply = [multiplier(one.weight.permute(2, 0, 1).flatten(0, 1).to(stack.dtype), half) for one in stack.convolutions[1:]]
-        flat = self._through(np.sort(where))[-1].positions()
-        self.first = int(flat.min(initial=0))
-        self.parts = self._parts(self.first, int(flat.max(initial=-1)) + 1, half)
-        self.multiply_dense = [multiplier(one.weight, half and one.cut is not None) for one in stack.dense[1:]]
+        places = np.unique(self._through(np.sort(where))[-1].positions())
+        self.first = int(places[0]) if len(places) else 0
+        self.parts = self._parts(self.first, int(places[-1]) + 1 if len(places) else 0, half)
 
     def _parts(self, first: int, last: int, half: bool) -> list[Callable]:
         """What multiplies with the first dense layer's weights of each position from ``first`` to ``last``."""
@@ -164,9 +164,10 @@ class _OnProcessor:
             # Edits in the order of the sequence that change one position follow each other.
             some = slice(edit[begin], edit[begin] + end - begin)
             units[some] += self.parts[places[order[begin]] - self.first](change[begin:end])
-        for depth, (relative, low) in enumerate(self.dense):
-            kernels.cut(units, window, relative, low, self.type.type(self.stack.dense[depth].cut.gap))
-            units = self.multiply_dense[depth](units)
+        for layer, after, (relative, low) in zip(self.stack.dense[:-1], self.stack.dense[1:], self.dense, strict=True):
+            # Units that are off in every window and stay so, often half of them, are left out of the product.
+            alive = np.flatnonzero(kernels.cut(units, window, relative, low, self.type.type(layer.cut.gap)))
+            units = multiplier(after.weight[:, alive], self.half and after.cut is not None)(np.ascontiguousarray(units[:, alive]))
         return units
 
 
@@ -175,7 +176,7 @@ def multiplier(weight: torch.Tensor, half: bool) -> Callable[[np.ndarray], np.nd
     if half:
         narrow = weight.bfloat16()
         return lambda x: functional.linear(torch.from_numpy(x).bfloat16(), narrow).float().numpy()
-    if weight.dtype == torch.float32 and ONEDNN is not None:
+    if weight.dtype == torch.float32 and weight.numel() and ONEDNN is not None:
         laid = weight.to_mkldnn()
         return lambda x: ONEDNN(torch.from_numpy(x), laid, None, "none", [], "").numpy()
     return lambda x: (torch.from_numpy(x) @ weight.T).numpy()

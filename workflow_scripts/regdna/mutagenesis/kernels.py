@@ -95,7 +95,7 @@ def carry(window, before_at, before_count, products, padding, relative, low, gap
 
 @numba.njit(cache=True, nogil=True)
 def cut(change, window, relative, low, gap):
-    """Differences through the activation of a dense layer, in place.
+    """Differences through the activation of a dense layer, in place; gives which units any edit changes, bool (units,).
 
     Args:
         change: before it, (n, units); after it.
@@ -103,16 +103,20 @@ def cut(change, window, relative, low, gap):
         relative, low: of the reference, (s, units).
         gap: of the activation.
     """
+    alive = np.zeros(change.shape[1], np.bool_)
     for i in range(len(window)):
         s = window[i]
         for c in range(change.shape[1]):
             x = relative[s, c] + change[i, c]
-            change[i, c] = x if x > low[s, c] else low[s, c] + gap
+            x = x if x > low[s, c] else low[s, c] + gap
+            change[i, c] = x
+            alive[c] |= x != 0
+    return alive
 
 
 @numba.njit(cache=True, nogil=True)
 def split(weight, first, out):
-    """A dense layer's weights by position: from (units, channels * positions) those from ``first`` on, (some positions, units, channels)."""
+    """A dense layer's weights by position: of (units, channels * positions) those from ``first`` on, (some, units, channels)."""
     places, channels = weight.shape[1] // out.shape[2], out.shape[2]
     for unit in range(len(weight)):
         # So few channels at a time that they stay at hand for all positions.

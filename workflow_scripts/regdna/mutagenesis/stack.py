@@ -165,10 +165,11 @@ def read(network: nn.Module) -> Stack | None:
         linear = layers.pop(0)
         weight, bias = _normalised(linear.weight, linear.bias, layers)
         cut = _cut(layers.pop(0)) if layers else None
-        if layers and cut is None:
-            return None
         dense.append(Dense(weight.to(linear.weight.dtype), bias, cut))
-    return None if layers or not dense or dense[-1].cut is not None else Stack(network, convolutions, dense)
+        if cut is None:
+            # The one without is the last, and has nothing behind it.
+            return Stack(network, convolutions, dense) if linear is network.last and not layers else None
+    return None
 
 
 def _plain(layer: nn.Module) -> bool:

@@ -4,12 +4,12 @@ import numpy as np
 
 from regdna import plots
 from regdna.models import ARCHITECTURES
-from regdna.page import answer, controls, figures, methods, tables, training
-from regdna.page.results import Job, Locus, Results, Variants
+from regdna.page import agreement, answer, controls, figures, measured, methods, tables, training
+from regdna.page.results import Agreed, Job, Judged, Locus, Results, Variants
 from regdna.page.template import engine
 from regdna.step import InputError
 
-__all__ = ["Job", "Locus", "Results", "Variants", "render"]
+__all__ = ["Agreed", "Job", "Judged", "Locus", "Results", "Variants", "render"]
 
 
 def render(results: Results) -> str:
@@ -32,6 +32,8 @@ def render(results: Results) -> str:
             datasets=[dataset(results, one) for one in results.study["datasets"]],
             loci=loci(results),
             variants=variant_sets(results),
+        measured=[measured.show(some, figures.looks(results)) for some in sets_of(results.judged) if some[0].about["kind"] != "nothing"],
+        agreement=[agreement.show(some, figures.looks(results)) for some in sets_of(results.agreed)],
             controls=controls.meanings(results),
             training={"tuned": "tuning" in results.study, "runs": training.runs(results)},
             cost={"figure": figures.cost(results), "table": tables.costs(results)},
@@ -132,6 +134,14 @@ def loci(results: Results) -> list[dict]:
                             "assembly": entry["assembly"], "dossier": f"{name}/loci/{locus}.html",
                             "figure": figures.locus(results, some)})  # fmt: skip
     return out
+
+
+def sets_of(some: list) -> list[list]:
+    """What belongs to the same set of variants of the same dataset, in the order of the first of each."""
+    found: dict[tuple[str, str], list] = {}
+    for one in some:
+        found.setdefault((one.dataset, one.name), []).append(one)
+    return list(found.values())
 
 
 def variant_sets(results: Results) -> list[dict]:

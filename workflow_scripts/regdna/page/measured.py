@@ -1,14 +1,13 @@
 """Scores held against measurement on the page: the rules first, then what came out."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from regdna import plots
-from regdna.page.results import pick
+from regdna.page.results import Judged, pick
 from regdna.page.text import DASH, cell, estimate, figure, number, remake, table, words
 from regdna.sources.variant_sets import DOUBT
 
@@ -17,25 +16,6 @@ TERMS = {
     "replicate": "Replicates", "enrichment": "Enrichment",
 }  # fmt: skip
 SHOWN_UNMATCHED = 30
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What one model's scores of one set of variants are worth: a row a group of variants and statistic, and the metadata."""
-
-    dataset: str
-    model: str
-    name: str
-    path: str
-    table: pd.DataFrame
-    about: dict
-
-    @classmethod
-    def read(cls, path: Path) -> "Judged":
-        """What lies at ``results/{study}/{dataset}/{model}/variants/{variants}.measured.parquet``."""
-        held = pd.read_parquet(path)
-        name = path.name.removesuffix(".measured.parquet")
-        return cls(path.parts[-4], path.parts[-3], name, path.as_posix(), held, held.attrs)
 
 
 def show(some: list[Judged], looks: dict[str, plots.Series]) -> dict:
@@ -63,10 +43,11 @@ def show(some: list[Judged], looks: dict[str, plots.Series]) -> dict:
 
 def counted(some: list[Judged]) -> list[str]:
     """How many variants were judged, and which were not."""
-    out = []
+    said = []
     for one in some:
-        gone = ", ".join(f"{reason}: {count:,}" for reason, count in one.about["not_judged"].items())
-        out.append(f"{one.model}: {one.about['used']:,} variants held against measurement{f'; not: {gone}' if gone else ''}.")
+        gone = listed(one.about.get("left_out", {}) | one.about["not_judged"])
+        said.append((one.model, f"{one.about['used']:,} variants held against measurement. Left out: {gone}."))
+    out = shared(said)
     doubtful = some[0].about.get("left_out", {}).get(DOUBT, 0)
     if doubtful:
         out.append(
@@ -76,30 +57,42 @@ def counted(some: list[Judged]) -> list[str]:
     return out
 
 
+def shared(said: Iterable[tuple[str, str]]) -> list[str]:
+    """What is said of models, once for all of whom it holds."""
+    models: dict[str, list[str]] = {}
+    for model, sentence in said:
+        models.setdefault(sentence, []).append(model)
+    return [f"{', '.join(some)}: {sentence}" for sentence, some in models.items()]
+
+
+def listed(counts: dict[str, int]) -> str:
+    """Counts by reason, those that are 0 left out."""
+    return "; ".join(f"{reason} {count:,}" for reason, count in counts.items() if count) or "none"
+
+
 def effects(some: list[Judged], looks: dict[str, plots.Series]) -> dict:
     """Correlations with effects of a reporter assay, and their ceilings."""
     titles = some[0].about.get("experiments", {})
     shown = pd.concat([one.table[one.table["headline"]].assign(model=one.model) for one in some], ignore_index=True)
-    notes, tables, figures = [], [], []
+    without, tables, figures = [], [], []
     for one in some:
         proxies = sorted(set(pick(one.table, match="no matching cell type")["experiment"]))
         if proxies:
             more = f" and {len(proxies) - SHOWN_UNMATCHED} more" if len(proxies) > SHOWN_UNMATCHED else ""
-            notes.append(
-                f"{one.model} has no target of the cell type of {', '.join(proxies[:SHOWN_UNMATCHED])}{more}: what its other targets make "
-                "of them is in the file, and no result."
-            )
+            named = f"no target of the cell type of {', '.join(proxies[:SHOWN_UNMATCHED])}{more}"
+            without.append((one.model, f"{named}; what other targets make of them is in the file, and no result."))
     if len(shown):
         tables.append(correlations(some, shown, titles))
         figures.append(dots(some, shown, looks))
     bounds = ceilings(some, titles)
-    return {"notes": notes, "tables": [*tables, *([bounds] if bounds else [])], "figures": figures}
+    return {"notes": shared(without), "tables": [*tables, *([bounds] if bounds else [])], "figures": figures}
 
 
 def correlations(some: list[Judged], shown: pd.DataFrame, titles: dict[str, str]) -> dict:
     """One row an experiment and model: the results that were fixed beforehand."""
     rows = []
-    for (experiment, model), mine in shown.groupby(["experiment", "model"], sort=False):
+    order = {experiment: at for at, experiment in enumerate(dict.fromkeys(shown["experiment"]))}
+    for (experiment, model), mine in sorted(shown.groupby(["experiment", "model"], sort=False), key=lambda one: order[one[0][0]]):
         at = mine.set_index(["edits", "statistic"])
         first = at.loc[("all", "spearman")]
         row = [words(experiment, titles.get(experiment, "")), words(model), words(first["name"], first["match"])]
@@ -119,7 +112,7 @@ def value(at: pd.DataFrame, edits: str, statistic: str, share: bool = False) -> 
     if (edits, statistic) not in at.index:
         return cell(np.nan)
     one = at.loc[(edits, statistic)]
-    detail = f"prevalence {number(one['prevalence'])}" if share else ""
+    detail = f"prevalence {number(one['prevalence'])}" if share else one["verdict"]
     return cell(one["value"], estimate(one["value"], one["low"], one["high"]) if np.isfinite(one["value"]) else "undefined", detail=detail)
 
 
@@ -159,15 +152,15 @@ def ceilings(some: list[Judged], titles: dict[str, str]) -> dict | None:
 
 
 def dots(some: list[Judged], shown: pd.DataFrame, looks: dict[str, plots.Series]) -> dict:
-    """Spearman's coefficient of each experiment and model with its interval; the noise ceiling as a line."""
-    rows = pick(shown, edits="all", statistic="spearman")
+    """Pearson's coefficient of each experiment and model with its interval; the noise ceiling as a line."""
+    rows = pick(shown, edits="all", statistic="pearson")
     tops = pick(some[0].table, edits="all", statistic="ceiling").set_index("experiment")["value"]
-    alt = "Spearman of logit with measured effect: " + ", ".join(
+    alt = "Pearson of logit with measured effect: " + ", ".join(
         f"{row.experiment} {row.model} {number(row.value)}" for row in rows.itertuples()
     )
     caption = (
-        "Spearman’s coefficient of the logit with the measured effect. Bars: 95 % intervals over blocks; hollow: too small to judge. "
-        "Short lines: the noise ceiling, which is Pearson’s."
+        "Pearson’s coefficient of the logit with the measured effect. Bars: 95 % intervals over blocks; hollow: too small to judge. "
+        "Short lines: the noise ceiling."
     )
     svg = paint(rows, tops.to_dict(), looks, name=f"measured-{some[0].dataset}-{some[0].name}", alt=alt)
     return figure(svg, caption, remake([one.path for one in some]))
@@ -201,7 +194,7 @@ def paint(rows: pd.DataFrame, tops: dict[str, float], looks: dict[str, plots.Ser
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
     axes.set_axisbelow(True)
-    axes.set_xlabel("Spearman, logit against measured effect")
+    axes.set_xlabel("Pearson, logit against measured effect")
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     drawn.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=3)
     return drawn

@@ -62,6 +62,43 @@ class Variants:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What one model's scores of one set of variants are worth: a row a group of variants and statistic, and the metadata."""
+
+    dataset: str
+    model: str
+    name: str
+    path: str
+    table: pd.DataFrame
+    about: dict
+
+    @classmethod
+    def read(cls, path: Path) -> "Judged":
+        """What lies at ``results/{study}/{dataset}/{model}/variants/{variants}.measured.parquet``."""
+        held = pd.read_parquet(path)
+        name = path.name.removesuffix(".measured.parquet")
+        return cls(path.parts[-4], path.parts[-3], name, path.as_posix(), held, held.attrs)
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """How far a model's scores of a set of variants agree with the published: the table of ``regdna.agreement``, and its ``attrs``."""
+
+    dataset: str
+    model: str
+    name: str
+    path: str
+    table: pd.DataFrame
+    about: dict
+
+    @classmethod
+    def read(cls, path: Path) -> "Agreed":
+        """What lies at ``results/{study}/{dataset}/{model}/variants/{variants}.agreement.parquet``."""
+        held = pd.read_parquet(path)
+        return cls(path.parts[-4], path.parts[-3], path.name.removesuffix(".agreement.parquet"), path.as_posix(), held, held.attrs)
+
+
+@dataclass(frozen=True)
 class Job:
     """One training run: ``compute.json`` as ``cost``, and what the checkpoint's ``about.json`` says."""
 
@@ -84,6 +121,7 @@ class Results:
         jobs: every training run, in the order of datasets, models and seeds.
         tuned: trials.tsv of every model that was tuned, by dataset and model.
         certificates: splits.json by dataset.
+        judged, agreed: what scores are worth by measurement, and beside published ones.
         places: loci.tsv by locus and assembly.
         assumptions: file and text of every assumption in the code.
         versions: package to version.
@@ -102,6 +140,8 @@ class Results:
     certificates: dict[str, dict]
     loci: list[Locus]
     variants: list[Variants]
+    judged: list[Judged]
+    agreed: list[Agreed]
     places: pd.DataFrame
     assumptions: list[tuple[str, str]]
     versions: dict[str, str]

@@ -73,7 +73,7 @@ def place(lines: Lines, genome: Genome, lengths: dict[str, int], mismatch: str =
     else:
         table["chrom"] = table["contig"] = _found(table["chrom"], genome)
     drop(table["position"] < 0, ZERO)
-    drop(table["position"] >= table["chrom"].map(lengths).fillna(np.inf), BEYOND)
+    drop(table["position"] >= table["chrom"].map(lengths).astype(np.float64).fillna(np.inf), BEYOND)
     drop(~table["contig"].isin(genome.index.index), CHROMOSOME)
     table["alt"] = table["alt"].where(table["alt"] != "-", "")
     drop(~_inside(table, genome), OUTSIDE)
@@ -199,6 +199,8 @@ def normalised(table: pd.DataFrame, genome: Genome) -> tuple[pd.DataFrame, np.nd
     Returns:
         the table, and whether there is a base before, bool (n,); rows without are as they were.
     """
+    # ASSUME: an insertion or deletion that lies among equal bases or words is the leftmost of those that make the same sequence; windows
+    # are laid around that one.
     known = np.ones(len(table), bool)
     rows = np.flatnonzero(((table["ref"].str.len() > 1) | (table["alt"].str.len() != 1)).to_numpy(bool))
     some = table.iloc[rows]

@@ -169,7 +169,7 @@ def _vcf(path: Path, lines: Iterator[tuple[int, bytes]], assembly: str, lengths:
         if not table[name].astype(bool).any():
             del table[name]
     notes = [] if titled else [f"{path}: has no line #CHROM; its columns are taken for CHROM, POS, ID, REF, ALT"]
-    return Lines(path, _split(table), out, notes)
+    return Lines(path, table, out, notes)
 
 
 def _decoded(raw: bytes) -> str | None:
@@ -208,7 +208,7 @@ def _check_header(path: Path, number: int, line: str, assembly: str, lengths: di
     """Refuse what is of another assembly by the name of its reference, or by the length of a chromosome."""
     give = f"but the dataset is {assembly}; give that assembly's variants"
     if line.startswith("##reference="):
-        named = {name for name, aliases in ASSEMBLIES.items() if any(alias in line.lower() for alias in aliases)}
+        named = {name for name, aliases in ASSEMBLIES.items() if re.search(rf"(?<![a-z0-9])({'|'.join(aliases)})", line.lower())}
         if named and assembly in ASSEMBLIES and assembly not in named:
             raise InputError(f"{path}: line {number} says {line.strip()[2:]}, {give}")
     match = CONTIG.match(line)
@@ -270,9 +270,9 @@ def _parquet(path: Path) -> Lines:
 def typed(lines: Lines) -> Lines:
     """Lines with numbers for what is one: position (0-based) for pos, measured, p_value, barcodes, af; ref and alt in capitals.
 
-    Lines where one of these cannot be read go to ``out``.
+    A line of several alternate alleles becomes a row each. Lines where one of these cannot be read go to ``out``.
     """
-    table = lines.kept.reset_index(drop=True)
+    table = _split(lines.kept.reset_index(drop=True))
     text = {name: table[name].astype(str).str.strip() for name in table if name not in ("line", "text")}
     reasons = np.full(len(table), "", object)
     reasons[~text["pos"].str.fullmatch(r"[0-9]{1,12}").to_numpy(bool)] = POSITION

@@ -52,11 +52,14 @@ def write_vcf(path: Path, index: Path, scores: Path, lengths: dict[str, int]) ->
     there = table["chrom"].unique().tolist()
     contigs = [*(chrom for chrom in lengths if chrom in there), *(chrom for chrom in there if chrom not in lengths)]
     order = np.lexsort([table["position"], table["chrom"].map({chrom: at for at, chrom in enumerate(contigs)})])
+    known = {name: some for name, some in values.items() if not np.isnan(some).all()}  # spread over seeds with one seed is none
+    layout = ";".join(f"{name}={','.join(['%.6g'] * some.shape[1])}" for name, some in known.items())
+    numbers = np.concatenate(list(known.values()), 1)
     with atomic(path) as temporary, atomic(index) as beside:
         with pysam.BGZFile(str(temporary), "wb") as out:
             out.write("".join(f"{line}\n" for line in _vcf_header(contigs, lengths, list(values), about)).encode())
             for row, record in zip(order, table.iloc[order].itertuples(index=False), strict=True):
-                out.write(_vcf_record(record, {name: some[row] for name, some in values.items()}).encode())
+                out.write(_vcf_record(record, (layout % tuple(numbers[row].tolist())).replace("nan", ".")).encode())
         pysam.tabix_index(str(temporary), preset="vcf", index=str(beside), force=True)
 
 
@@ -81,13 +84,8 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _vcf_record(one: tuple, values: dict[str, np.ndarray]) -> str:
-    """A line of a VCF; a score that is not a number in any target is left out."""
-    numbers = [
-        f"{name}={','.join('.' if np.isnan(value) else f'{value:.6g}' for value in some.tolist())}"
-        for name, some in values.items()
-        if not np.isnan(some).all()
-    ]
-    info = ";".join([f"strongest={quote(one.name, safe='/+()|')}", *(["below_views"] if one.below_views else []), *numbers])
+def _vcf_record(one: tuple, numbers: str) -> str:
+    flag = "below_views;" if one.below_views else ""
     name = "_".join(one.id.split()) or "."
-    return f"{one.chrom}\t{one.position + 1}\t{name}\t{one.ref}\t{one.alt}\t.\t.\t{info}\n"
+    place = f"{one.chrom}\t{one.position + 1}\t{name}\t{one.ref}\t{one.alt}"
+    return f"{place}\t.\t.\tstrongest={quote(one.name, safe='/+()|')};{flag}{numbers}\n"
