@@ -20,7 +20,7 @@ from regdna.sources.catalogue import check_at_hand, complete
 from regdna.step import InputError
 from regdna.store import write_json
 from regdna.roster import complete_models
-from regdna.study import check_datasets, read_studies, references, shared_files, weight_files
+from regdna.study import PUBLISHED_TARGETS, check_datasets, read_studies, references, shared_files, weight_files
 from regdna.train import module_of, modules_of
 from regdna.tuning import check, draw
 

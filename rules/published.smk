@@ -8,7 +8,7 @@ def published_weights(wildcards):
         raise WorkflowError(f"{wildcards.study}: names no published weights to compare with; add effects.published")
     # Fetched again they are what they were, or vault.json is another.
     files = {"vault": f"results/sources/{source}/vault.json", "weights": ancient(files_of(source))}
-    return {**files, "names": source_file("deepsea-names/predictor.names")}
+    return {**files, "names": source_file(PUBLISHED_TARGETS)}
 
 
 rule tally_background:

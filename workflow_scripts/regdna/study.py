@@ -9,6 +9,7 @@ from regdna.manifest import nearest, read_yaml, validate
 from regdna.step import InputError
 
 RESERVED_NAMES = ("sources", "store", "logs")
+PUBLISHED_TARGETS = "deepsea-names/predictor.names"  # what the outputs of DeepSEA's published weights are
 NAME = re.compile(r"^[a-z0-9-]+$")
 
 
@@ -25,8 +26,10 @@ def weight_files(study: dict, sources: dict) -> list[str]:
 
 
 def shared_files(study: dict, sources: dict) -> list[str]:
-    """Every ``source/file`` that a study names outside its datasets: weights, then motifs."""
-    return weight_files(study, sources) + ([study["effects"]["motifs"]] if "motifs" in study["effects"] else [])
+    """Every ``source/file`` that a study names outside its datasets, or that comes with what it names: weights, their targets, motifs."""
+    effects = study["effects"]
+    targets = [PUBLISHED_TARGETS] if "published" in effects else []
+    return weight_files(study, sources) + targets + ([effects["motifs"]] if "motifs" in effects else [])
 
 
 def references(entry: dict) -> list[tuple[str, str]]:
