@@ -21,7 +21,7 @@ from regdna.models.classifier import Classifier
 from regdna.sources import alleles
 from regdna.sources.variant_files import COLUMNS, EMPTY, POSITION, TEXT
 from regdna.step import InputError
-from regdna.variants import SCORES, read_scores, read_variants, score
+from regdna.variants import SCORES, read_blocks, read_scores, read_variants, score
 
 SIZE, LENGTH = 3000, 64
 HEADER = "##fileformat=VCFv4.2\n##contig=<ID=1,length=4000>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -167,12 +167,13 @@ def listed(made, tmp_path):
 
 @pytest.mark.parametrize(("shifts", "align"), [((0,), "ends"), ((0, 3, -2), "centre")])
 def test_scores_are_those_of_the_library_whatever_the_blocks(made, listed, monkeypatch, shifts, align):
-    monkeypatch.setattr(step("score"), "block_rows", lambda targets: 50)
+    monkeypatch.setattr("regdna.variants.block_rows", lambda targets: 50)
     outputs = scored(made, listed, shifts, align)
     found = read_scores(outputs[0])
     _, genome, _, checkpoints = made
     table, _ = read_variants(listed.parent / "v.parquet")
     assert len(found.table) == len(table) - 3 > 200
+    assert [len(one.table) for one in read_blocks(outputs[0], [])] == [50] * 4 + [len(found.table) - 200]
     left_out = found.about["left_out"]
     assert left_out["too close to the end of what is held"] == 2 and left_out["inserts more than the model sees"] == 1
     whole = score([Classifier(path) for path in checkpoints], Genome(*genome), edits(found.table), shifts, align)
@@ -232,11 +233,25 @@ def test_e_values_come_from_the_background_that_is_given(made, listed):
     assert "evalue_2015" in pd.read_csv(outputs[1], sep="\t")
 
 
+def test_each_variant_is_counted_in_its_own_stratum(made, listed, monkeypatch):
+    class Recorded:
+        about = {"targets": ["target 0", "target 1"], "variants": "other", "offered": 1, "matched": "yes"}
+
+        def columns(self, diff, log2_odds, stratum):
+            return dict.fromkeys(("evalue_2015", "evalue_diff", "percentile"), np.repeat(stratum[:, None], diff.shape[1], 1))
+
+    monkeypatch.setattr(Background, "open", classmethod(lambda cls, path: Recorded()))
+    monkeypatch.setattr("regdna.background.strata", lambda table, genome: table["position"].to_numpy() % 9)
+    monkeypatch.setattr("regdna.variants.block_rows", lambda targets: 50)
+    found = read_scores(scored(made, listed, background=listed.parent / "b.npz")[0])
+    assert np.array_equal(found.values["evalue_2015"][:, 1], found.table["position"] % 9)
+
+
 def test_a_background_of_other_targets_is_refused(made, listed, monkeypatch):
     class Other:
         about = {"targets": ["z"]}
 
-    monkeypatch.setattr(step("score").Background, "open", classmethod(lambda cls, path: Other))
+    monkeypatch.setattr(Background, "open", classmethod(lambda cls, path: Other))
     with pytest.raises(InputError, match=r"b.npz: was counted over other targets"):
         scored(made, listed, background=listed.parent / "b.npz")
 
