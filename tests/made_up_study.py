@@ -277,5 +277,6 @@ def variants(path: Path) -> None:
     scores = {"diff": [0.1, -0.2, 0.01], "logit": [0.5, -1.5, 0.05], "deepsea_effect": [0.05, 0.3, 0.0005],
               "logit_seeds": [np.nan] * 3, "logit_views": [0.1, 0.2, 0.3]}  # fmt: skip
     about = {"targets": ["promoter"], "definitions": {"diff": "p_alt - p_ref"}, "left_out": {"not held": 4}, "ref_mismatch_policy": "drop",
-             "strands": "averaged", "shifts": [0], "align": "ends", "seeds": [1], "initialisation": "random"}  # fmt: skip
+             "strands": "averaged", "shifts": [0], "align": "ends",
+             "background": {"variants": "all", "offered": 12345, "matched": ""}, "seeds": [1], "initialisation": "random"}  # fmt: skip
     write_scores(path, table, [{name: np.array(values)[:, None] for name, values in scores.items()}], about)

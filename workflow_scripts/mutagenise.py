@@ -38,7 +38,7 @@ def main(
     Args:
         place: assembly, chrom, start and end of the locus (0-based, half-open).
         assembly: of the dataset.
-        shifts: bp by which the window is moved; [0] where it is left out.
+        shifts: bp by which the locus is moved to the right from the middle of the window; [0] where it is left out.
         deletions: whether each base is also deleted, the flanks moving up from the right and from the left in turn.
 
     Raises:
@@ -52,13 +52,13 @@ def main(
     flank = max(map(abs, shifts)) + deletions
     codes, start = around(row, length + 2 * flank, windows, sequences, genome)
     first, last = int(row.start - start) - flank, int(row.end - start) - flank
-    if min(first, first - max(shifts)) < 0 or max(last, last - min(shifts)) > length:
+    if first + min(shifts) < 0 or last + max(shifts) > length:
         raise InputError(
             f"locus {locus} at {row.chrom}:{row.start}-{row.end} reaches beyond the {length} bp that the model sees; shorten it"
         )
+    begins = [flank - shift for shift in shifts]
     views = [
-        Window(codes[flank + shift : flank + shift + length], first - shift, last - shift, start + flank + shift + length / 2)
-        for shift in shifts
+        Window(codes[begin : begin + length], first + flank - begin, last + flank - begin, start + begin + length / 2) for begin in begins
     ]
     effect, reference = (np.stack(one) for one in zip(*(saturate(one, views) for one in classifiers), strict=True))
     inside = slice(first + flank, last + flank)
@@ -83,8 +83,7 @@ def main(
         "reference": reference.mean((0, 1)),
     }
     if deletions:
-        starts = [flank + shift for shift in shifts]
-        arrays["deletion"] = np.mean([delete(one, codes, starts, length, inside.start, inside.stop, start) for one in classifiers], 0)
+        arrays["deletion"] = np.mean([delete(one, codes, begins, length, inside.start, inside.stop, start) for one in classifiers], 0)
     with atomic(effects) as temporary:
         np.savez_compressed(
             temporary,

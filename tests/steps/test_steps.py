@@ -13,13 +13,14 @@ from workflow_tools import step
 
 from regdna.alphabet import encode
 from regdna.genome import Genome
+from regdna.haplotypes import edits
 from regdna.ledger import Ledger
 from regdna.models.classifier import Classifier
 from regdna.sources.alleles import MISMATCH
 from regdna.splits import digest as split_digest
 from regdna.step import InputError
 from regdna.targets import Targets, pack
-from regdna.variants import read_scores
+from regdna.variants import read_scores, score
 
 SITES = 240
 READING = {
@@ -368,6 +369,14 @@ def test_effects_at_a_locus_are_means_over_shifts_and_seeds_with_their_spreads(s
     assert np.allclose(both["effect"], np.mean([each["effect"] for each in apart], 0), atol=1e-6)
     assert np.allclose(both["reference"], np.mean([each["reference"] for each in apart], 0), atol=1e-6)
     assert np.abs(apart[1]["effect"] - apart[0]["effect"]).max() > 1e-4
+    # A shift is the same in mutagenesis and in a score: the base lies that many bp to the right of the middle.
+    base = int(Genome(*genome).fetch("chr1", 2000, 2001)[0])
+    other = (base + 1) % 4
+    variant = edits(pd.DataFrame({"contig": ["chr1"], "position": [2000], "ref": ["ACGT"[base]], "alt": ["ACGT"[other]]}))
+    for shift, each in zip((0, 3, -2), apart, strict=True):
+        scored = score([Classifier(one[0])], Genome(*genome), variant, [shift])
+        assert np.allclose(each["effect"][10, other], scored["logit"][0], atol=1e-5)
+        assert np.allclose(each["views"][10, other], scored["logit_views"][0], atol=1e-5)
     assert (both["spread"] == 0).all() and np.isnan(apart[0]["spread"]).all()
     # Of one shift there are two strands, whose sd is half their difference times the root of 2.
     substituted = both["effect"] != 0

@@ -321,7 +321,7 @@ def test_addresses_are_secure_and_end_in_the_files_own_kind(source, file, urls):
 
 
 # Sources whose publishers gave their files numbers, or one name for all.
-RENAMED = {"deepsea-variants", "gue"}
+RENAMED = {"deepsea-variants", "gue", "jaspar-2022"}
 
 
 @pytest.mark.parametrize("source", [name for name, entry in SHIPPED.items() if "names" in entry])

@@ -483,6 +483,10 @@ WRONG = {
         {"effects": {"shifts": [0, -1]}, "datasets.region.loci": ["fits"]},
         ["fits", "outside what source part holds"],
     ),
+    "a locus that shifts move out of a view": (
+        {"effects": {"shifts": [0, 5]}, "models.kmer.mutagenesis": True, "models.kmer.context": 205, "datasets.sites.loci": []},
+        ["datasets.region.loci: good has 200 bp and is moved by 5", "sees 205"],
+    ),
     "a background that is no set": ({"effects": {"background": "call"}}, ["effects.background: 'call'", "did you mean 'calls'"]),
     "published weights of another network": ({"effects": {"published": "annotation"}}, ["effects.published: 'annotation'", "DeepSEA"]),
     "motifs from nowhere": ({"effects": {"motifs": "annotation/jaspar.pfm"}}, ["effects.motifs", "no file 'jaspar.pfm'"]),

@@ -109,9 +109,7 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
             raise InputError(f"{key}.loci: loci need to know the length of the sequences; say it in sequences.length")
         for locus in entry["loci"]:
             _check_locus(locus, loci, entry, lengths, length, reach(study), sources, f"{key}.loci")
-            _check_views(
-                loci.loc[locus, entry["assembly"]], here, length, reach(study) if "sequences" in entry else 0, f"{key}.loci: {locus}"
-            )
+            _check_views(loci.loc[locus, entry["assembly"]], here, length, study, "sequences" in entry, f"{key}.loci: {locus}")
         for variants, one in entry["variants"].items():
             _check_variants(one, entry, length, f"{key}.variants.{variants}")
     _check_effects(study, sources, f"{name}: effects")
@@ -293,16 +291,19 @@ def reach(study: dict) -> int:
     return max(map(abs, study["effects"]["shifts"])) + study["effects"]["deletions"]
 
 
-def _check_views(row: pd.Series, models: dict, length: int, reach: int, key: str) -> None:
+def _check_views(row: pd.Series, models: dict, length: int, study: dict, closed: bool, key: str) -> None:
+    """Refuse a locus that a model does not see whole in every shift, or, where sequences end (closed), one whose flanks are not held."""
+    moved, beside = max(map(abs, study["effects"]["shifts"])), reach(study)
     for model, one in models.items():
-        view = one["context"] or length
-        if one["mutagenesis"] and view + 2 * reach > length and reach:
+        view, size = one["context"] or length, row.end - row.start
+        if one["mutagenesis"] and closed and beside and view + 2 * beside > length:
             raise InputError(
-                f"{key}: effects.shifts and effects.deletions read {reach} bp beside what model {model} sees ({view} bp), but the "
-                f"sequences have {length}; give it a context of {length - 2 * reach} bp or less"
+                f"{key}: effects.shifts and effects.deletions read {beside} bp beside what model {model} sees ({view} bp), but the "
+                f"sequences have {length}; give it a context of {length - 2 * beside} bp or less"
             )
-        if one["mutagenesis"] and view < row.end - row.start:
-            raise InputError(f"{key} has {row.end - row.start} bp, but model {model} sees {view}; shorten it or widen its context")
+        if one["mutagenesis"] and view < size + 2 * moved:
+            more = f" and is moved by {moved} either way" if moved else ""
+            raise InputError(f"{key} has {size} bp{more}, but model {model} sees {view}; shorten it or widen its context")
 
 
 def read_studies(folder: Path, chosen: str, schema: dict, presets: dict) -> dict[str, dict]:

@@ -32,8 +32,10 @@ def render(results: Results) -> str:
             datasets=[dataset(results, one) for one in results.study["datasets"]],
             loci=loci(results),
             variants=variant_sets(results),
-        measured=[measured.show(some, figures.looks(results)) for some in sets_of(results.judged) if some[0].about["kind"] != "nothing"],
-        agreement=[agreement.show(some, figures.looks(results)) for some in sets_of(results.agreed)],
+            measured=[
+                measured.show(some, figures.looks(results)) for some in sets_of(results.judged) if some[0].about["kind"] != "nothing"
+            ],
+            agreement=[agreement.show(some, figures.looks(results)) for some in sets_of(results.agreed)],
             controls=controls.meanings(results),
             training={"tuned": "tuning" in results.study, "runs": training.runs(results)},
             cost={"figure": figures.cost(results), "table": tables.costs(results)},

@@ -1,6 +1,5 @@
 """Agreement with DeepSEA's published weights on the page: what is compared first, then how far scores agree."""
 
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure

@@ -51,7 +51,7 @@ class Locus:
 
 @dataclass(frozen=True)
 class Variants:
-    """Scores of one model for one set of variants: a row a variant and target, and the table's metadata."""
+    """Scores of one model for one set of variants: a row a variant at its strongest target, and the table's metadata."""
 
     dataset: str
     model: str

@@ -23,7 +23,7 @@ SCORES = {
     "logit_views": "standard deviation (n - 1) of logit over shifts and strands: what framing alone does; an effect below it is no finding",
     "evalue_2015": "(1 + n) / (1 + N), n of N background variants with |diff| * |log2_odds| at least as large (Zhou and Troyanskaya 2015)",
     "evalue_diff": "(1 + n) / (1 + N), n of N background variants with |diff| at least as large",
-    "percentile": "percent of background variants whose |diff| * |log2_odds| is smaller",
+    "percentile": "percent of background variants whose |log2_odds| is smaller",
 }
 
 
