@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
+from regdna.measured import kind_of
 from regdna.motifs import read_motifs
 from regdna.page.dossier import Dossier, render
 from regdna.page.results import Locus
@@ -55,11 +57,12 @@ def main(
 
 
 def measured(path: Path, about: dict) -> pd.DataFrame:
-    """The variants of a set that were measured within a locus; of two at one place both."""
+    """The variants of a set whose effects were measured within a locus; of two at one place both."""
     inside = [("chrom", "==", about["chrom"]), ("position", ">=", about["start"]), ("position", "<", about["end"])]
-    table = pd.read_parquet(path, filters=inside)
-    if "measured" not in table:
+    # Labels are no effects: they would be drawn as some.
+    if "measured" not in pq.read_schema(path).names or kind_of(pd.read_parquet(path, columns=["measured"])["measured"]) != "effects":
         return pd.DataFrame(columns=MEASURED)
+    table = pd.read_parquet(path, filters=inside)
     return table.assign(set=path.stem, experiment=table["id"])[MEASURED].dropna(subset="measured")
 
 
