@@ -14,7 +14,7 @@ from regdna.genome import Genome
 from regdna.haplotypes import edits, fits, held
 from regdna.models.network import run as apply
 from regdna.models.precision import device
-from regdna.sources.deepsea import _targets as read_names
+from regdna.sources.deepsea import read_names
 from regdna.step import InputError, progress, run
 from regdna.variants import SCORES, block_rows, read_variants, score, write_scores
 

@@ -342,7 +342,7 @@ def test_positions_cut_short_are_refused(tmp_path, bundle):
 
 
 def test_the_published_names_have_the_published_counts(shared):
-    table = deepsea._targets(shared / "data/labelled/DeepSEA_predictor.names", 919, "deepsea")
+    table = deepsea.read_names(shared / "data/labelled/DeepSEA_predictor.names", 919, "deepsea")
     assert (table["assay"][:125] == "DNase").all() and (table["assay"][125:815] == "TF").all() and (table["assay"][815:] == "histone").all()
     assert table.loc[0].tolist() == ["8988T", "DNase", "DNase", "deepsea"]
     assert table.loc[576, "cell_type"] == table.loc[576, "target"] == "NA"
@@ -364,7 +364,7 @@ def test_a_header_of_the_names_is_passed_over(tmp_path, bundle, header):
 ])  # fmt: skip
 def test_assays_are_told_by_the_target(tmp_path, target, assay):
     (tmp_path / "names").write_text(f" A549 |{target}|None \nK562|{target} |TNFa\nK562|{target}|NA\n")
-    table = deepsea._targets(tmp_path / "names", 3, "x")
+    table = deepsea.read_names(tmp_path / "names", 3, "x")
     assert table["assay"].tolist() == [assay] * 3
     assert table["target"].tolist() == [target, f"{target} (TNFa)", target] and table["cell_type"].tolist() == ["A549", "K562", "K562"]
 

@@ -153,7 +153,7 @@ def convert(
                 raise InputError(f"{one.path}: {mine} {what}, but {parts[0].path} has {theirs}; do not mix bundles")
         if one.name in [other.name for other in parts[:number]]:
             raise InputError(f"{one.path}: holds the {one.name} set, as another file does; give one of the two")
-    targets = _targets(names, parts[0].labels.width, files[0].parent.name)
+    targets = read_names(names, parts[0].labels.width, files[0].parent.name)
     bins = None if positions is None else _read_bins(positions, parts[0].sequences.width)
     for one in parts:
         one.kept = _kept(one)
@@ -272,8 +272,20 @@ def _bins_of(one: _Part, kept: dict[str, int], bins: pd.DataFrame, path: Path) -
     return bins[first : first + one.kept]
 
 
-def _targets(path: Path | None, count: int, source: str) -> pd.DataFrame:
-    """What the targets are, in order."""
+def read_names(path: Path | None, count: int, source: str) -> pd.DataFrame:
+    """What the targets of DeepSEA's bundle, or of its published weights, are.
+
+    Args:
+        path: lines of ``cell|target|treatment``, with or without a heading; None: they are numbered.
+        count: how many there must be.
+        source: where they come from.
+
+    Returns:
+        cell_type, assay (DNase, TF or histone), target (with its treatment, if any) and source, one row a target in order.
+
+    Raises:
+        InputError: a line is of another form, or there are more or fewer.
+    """
     if path is None:
         return pd.DataFrame({"cell_type": "", "assay": "", "target": [f"target-{i + 1}" for i in range(count)], "source": source})
     text = path.read_text(encoding="utf-8-sig", errors="replace")
