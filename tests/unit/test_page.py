@@ -12,7 +12,7 @@ import pytest
 from made_up_study import COLLAPSED, CONTROLS, MEAN, MODELS, TARGETS, TUNED, VALUES, study, write
 
 import render
-from regdna import controls
+from regdna import controls, measured
 from regdna.page import answer, kind, methods, text, training
 from regdna.page.controls import MEANINGS
 from regdna.step import InputError
@@ -558,3 +558,17 @@ def test_runs_of_a_model_that_are_missing_are_named(given, tmp_path):
     short = {name: given[name][:-2] for name in ("compute", "checkpoints")}
     with pytest.raises(InputError, match="small has no runs of nt-probe"):
         render.main(**{**given, **short, "page": tmp_path / "page.html"})
+
+
+def test_sets_of_which_nothing_was_measured_have_no_section_and_others_have(given, tmp_path):
+    place = tmp_path / "results/made-up/small/basset/variants"
+    place.mkdir(parents=True)
+    paths = [place / f"{name}.measured.parquet" for name in ("some", "other")]
+    empty, full = measured.as_table([]), measured.as_table([])
+    empty.attrs = {"kind": "nothing", "rules": {}, "not_judged": {}, "used": 0}
+    full.attrs = {"kind": "effects", "rules": {"score": "fixed"}, "not_judged": {}, "used": 7}
+    for table, path in zip((empty, full), paths, strict=True):
+        table.to_parquet(path)
+    render.main(**given | {"measured": paths})
+    html = given["page"].read_text()
+    assert "some held against measurement" not in html and "other held against measurement" in html and "7 variants held" in html

@@ -190,16 +190,6 @@ def test_undefined_values_are_called_so(tmp_path):
     assert {row[3][0] for row in Page(text).tables[0]["rows"]} == {"undefined"} and "<svg" not in text
 
 
-def test_a_set_without_measurement_says_so(tmp_path):
-    def nothing(seed):
-        out = measured.as_table([])
-        out.attrs = {"kind": "nothing", "rules": {}, "not_judged": {"nothing measured": 3}, "used": 0}
-        return out
-
-    text = page(read(tmp_path, "dbsnp", nothing))
-    assert "says nothing that was measured" in text and "<table" not in text
-
-
 def test_without_a_target_of_the_cells_there_is_no_figure_but_a_ceiling(tmp_path):
     def proxies(seed):
         made = assay(seed)

@@ -29,7 +29,7 @@ def show(some: list[Judged], looks: dict[str, plots.Series]) -> dict:
         dataset, id, kind, rules (term and text), notes (sentences), tables and figures; the last two empty where nothing can be shown.
     """
     kind = some[0].about["kind"]
-    parts = {"effects": effects, "labels": labels, "nothing": lambda *_: {"notes": [], "tables": [], "figures": []}}[kind](some, looks)
+    parts = {"effects": effects, "labels": labels}[kind](some, looks)
     rules = [(TERMS[name], text) for name, text in some[0].about["rules"].items()]
     return {
         "dataset": some[0].dataset,
