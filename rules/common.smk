@@ -20,7 +20,7 @@ from regdna.sources.catalogue import check_at_hand, complete
 from regdna.step import InputError
 from regdna.store import write_json
 from regdna.roster import complete_models
-from regdna.study import PUBLISHED_TARGETS, check_datasets, read_studies, references, shared_files, weight_files
+from regdna.study import PUBLISHED_TARGETS, check_datasets, check_loci, read_studies, references, shared_files, weight_files
 from regdna.train import module_of, modules_of
 from regdna.tuning import check, draw
 
@@ -34,6 +34,7 @@ try:
     SOURCES = validate(read_yaml(Path("resources/sources.yaml")), SCHEMA["sources"], "resources/sources.yaml")
     ASSEMBLIES = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
     LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key=["locus", "assembly"])
+    check_loci(LOCI, "resources/loci.tsv")
     STUDIES = read_studies(Path(config["studies"]), config["study"], SCHEMA["study"], read_yaml(Path("resources/splits.yaml")))
     SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
     SPACES = validate(read_yaml(Path("resources/tuning.yaml")), SCHEMA["tuning"], "resources/tuning.yaml")

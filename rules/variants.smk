@@ -73,6 +73,7 @@ rule score_variants:
         summary="results/{study}/{dataset}/{model}/variants/{variants}.tsv",
         vcf="results/{study}/{dataset}/{model}/variants/{variants}.vcf.gz",
         index="results/{study}/{dataset}/{model}/variants/{variants}.vcf.gz.tbi",
+        left_out="results/{study}/{dataset}/{model}/variants/{variants}.left-out.tsv",
     log:
         "results/{study}/logs/score_variants/{dataset}.{model}.{variants}.log",
     benchmark:

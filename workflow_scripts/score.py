@@ -12,6 +12,7 @@ from regdna.genome import Genome, read_lengths
 from regdna.haplotypes import edits, fits, held
 from regdna.models.classifier import Classifier
 from regdna.step import InputError, progress, run
+from regdna.store import write_text
 from regdna.variants import SCORES, block_rows, read_variants, score, write_scores
 from regdna.variants.records import write_summary, write_vcf
 
@@ -28,6 +29,7 @@ def main(
     summary: Path,
     vcf: Path,
     index: Path,
+    left_out: Path,
     variants: str,
     assembly: str,
     genome: list[Path],
@@ -37,7 +39,8 @@ def main(
 ) -> None:
     """Write scores of every target to ``scores`` (parquet), of the strongest target to ``summary`` (TSV), and both to ``vcf``.
 
-    Variants without a whole window in what the genome holds are counted in the log and in the file's metadata, by reason.
+    Variants without a whole window in what the genome holds are listed in ``left_out`` (TSV: line, chrom, pos from 1, ref, alt, reason)
+    and counted, with what was left out before, in the file's metadata.
 
     Args:
         table: of variants, from ``read.py``.
@@ -60,9 +63,10 @@ def main(
     some = edits(listed)
     short = fits(some, about["length"])
     inside = held(sequence, some, about["length"], shifts, align)
-    left_out = said["left_out"] | {LONG: int((~short).sum()), NEAR: int((short & ~inside).sum())}
-    rows = np.flatnonzero(short & inside)
-    log.info("%s: %d of %d variants scored; left out: %s", variants, len(rows), len(listed), left_out)
+    reasons = np.select([~short, ~inside], [LONG, NEAR], "")
+    counts = said["left_out"] | {reason: int((reasons == reason).sum()) for reason in (LONG, NEAR)}
+    rows = np.flatnonzero(reasons == "")
+    log.info("%s: %d of %d variants scored; left out: %s", variants, len(rows), len(listed), counts)
     if not len(rows):
         raise InputError(
             f"{table}: none of {len(listed):,} variants has {about['length']:,} bp around it in what is held; is it the dataset's region?"
@@ -97,8 +101,10 @@ def main(
         "background": {name: compared.about[name] for name in ("variants", "offered", "matched")} if compared else {},
         **{name: about[name] for name in ("split_digest", "initialisation", "architecture", "length")},
         **{name: said[name] for name in ("assembly", "flipped", "ref_mismatch_policy", "repeated")},
-        "left_out": left_out,
+        "left_out": counts,
     }
+    away = listed.assign(pos=listed["position"] + 1, reason=reasons)[reasons != ""]
+    write_text(left_out, away[["line", "chrom", "pos", "ref", "alt", "reason"]].to_csv(sep="\t", index=False))
     write_scores(scores, kept, blocks(), described)
     write_summary(summary, scores)
     write_vcf(vcf, index, scores, read_lengths(assemblies, assembly))

@@ -48,7 +48,7 @@ def read(made, path, broken="fail", **more):
 
 def scored(made, path, shifts=(0,), align="ends", **more):
     folder, genome, _, checkpoints = made
-    outputs = [path.parent / f"s{suffix}" for suffix in (".parquet", ".tsv", ".vcf.gz", ".vcf.gz.tbi")]
+    outputs = [path.parent / f"s{suffix}" for suffix in (".parquet", ".tsv", ".vcf.gz", ".vcf.gz.tbi", ".left-out.tsv")]
     step("score").main(
         path.parent / "v.parquet", checkpoints, folder / "targets.tsv", folder / "assemblies.tsv", *outputs, "some", "hg38", genome,
         list(shifts), align, **more,

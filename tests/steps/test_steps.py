@@ -328,13 +328,16 @@ def test_variants_and_loci_of_a_genome(sites, trained, genome, tmp_path):
     lines = [f"2001\tone\t{base}\t{other}", f"2001\twrong\t{other}\t{base}", f"5\tedge\t{edge}\t{beside}"]
     (tmp_path / "v.vcf").write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\n" + "".join(f"chr1\t{one}\n" for one in lines))
     assemblies = genome[0].parent / "assemblies.tsv"
-    outputs = [tmp_path / name for name in ("s.parquet", "s.tsv", "s.vcf.gz", "s.vcf.gz.tbi")]
+    outputs = [tmp_path / name for name in ("s.parquet", "s.tsv", "s.vcf.gz", "s.vcf.gz.tbi", "s.left-out.tsv")]
     step("read").main(tmp_path / "v.vcf", genome, assemblies, tmp_path / "v.parquet", tmp_path / "out.tsv", "hg38")
     step("score").main(
         tmp_path / "v.parquet", [trained / "checkpoint"], sites / "targets.tsv", assemblies, *outputs, "some", "hg38", genome, [0], "ends"
     )  # fmt: skip
     scores = read_scores(tmp_path / "s.parquet")
     assert scores.table["id"].tolist() == ["one"]
+    assert (tmp_path / "s.left-out.tsv").read_text().splitlines()[1:] == [
+        f"5\tchr1\t5\t{edge}\t{beside}\ttoo close to the end of what is held"
+    ]
     assert scores.about["left_out"][MISMATCH] == 1 and scores.about["left_out"]["too close to the end of what is held"] == 1
 
     place = {"assembly": "hg38", "chrom": "chr1", "start": 1990, "end": 2010}

@@ -11,7 +11,7 @@ from regdna.models.limits import context
 from regdna.roster import complete_models
 from regdna.sources.catalogue import complete
 from regdna.step import InputError
-from regdna.study import apply_preset, check_datasets, read_studies, references, weight_files
+from regdna.study import apply_preset, check_datasets, check_loci, read_studies, references, weight_files
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "rules/schemas/study.schema.yaml")
@@ -76,7 +76,7 @@ datasets:
     loci: [good]
     variants: {calls: {file: annotation/calls.vcf}}
 models:
-  kmer: {architecture: kmer-logistic, parameters: {k: 4}}
+  kmer: {architecture: kmer-logistic, parameters: {k: 4}, mutagenesis: true}
   basset: {architecture: basset, training: {epochs: 2}, datasets: [sites], context: 200}
 training: {epochs: 5, learning_rate: 0.01}
 """
@@ -487,6 +487,14 @@ WRONG = {
         {"effects": {"shifts": [0, 5]}, "models.kmer.mutagenesis": True, "models.kmer.context": 205, "datasets.sites.loci": []},
         ["datasets.region.loci: good has 200 bp and is moved by 5", "sees 205"],
     ),
+    "loci that no model has effects at": (
+        {"models.kmer.mutagenesis": False},
+        ["datasets.region.loci: no model on it has 'mutagenesis: true'"],
+    ),
+    "variants that no model scores": (
+        {"models.kmer.mutagenesis": False, "datasets.sites.loci": [], "datasets.region.loci": []},
+        ["datasets.region.variants: no model on it has 'mutagenesis: true'"],
+    ),
     "a background that is no set": ({"effects": {"background": "call"}}, ["effects.background: 'call'", "did you mean 'calls'"]),
     "published weights of another network": ({"effects": {"published": "annotation"}}, ["effects.published: 'annotation'", "DeepSEA"]),
     "motifs from nowhere": ({"effects": {"motifs": "annotation/jaspar.pfm"}}, ["effects.motifs", "no file 'jaspar.pfm'"]),
@@ -581,7 +589,7 @@ def of_length(model, length):
     """The study with one model more or less, and sites of a length."""
     return edited({
         "models.kmer": model, "models.basset": {"architecture": "composition"}, "datasets.sites.sequences.length": length,
-        "datasets.sites.loci": [],
+        "datasets.sites.loci": [], "datasets.region.loci": [], "datasets.region.variants": {},
     })  # fmt: skip
 
 
@@ -615,7 +623,7 @@ def test_weights_bring_architecture_sizes_and_start(tmp_path):
         "plain": {"weights": "nt", "context": 200},
         "said": {"weights": "nt", "context": 200, "architecture": "nucleotide-transformer", "initialisation": "published", "regime": "ia3"},
         "twin": {"weights": "nt", "context": 200, "initialisation": "random", "parameters": {"rank": 3}},
-        "own": {"architecture": "nucleotide-transformer", "parameters": {"layers": 2, "rank": 3}},
+        "own": {"architecture": "nucleotide-transformer", "parameters": {"layers": 2, "rank": 3}, "mutagenesis": True},
     }
     study = read(tmp_path, edited({"models": models}))
     known = ARCHITECTURES["nucleotide-transformer"]
@@ -633,7 +641,7 @@ def test_the_files_of_weights_are_named_once_in_order(tmp_path):
         "a": {"weights": "nt", "context": 9},
         "b": {"weights": "bpe"},
         "c": {"weights": "nt", "context": 8},
-        "d": {"architecture": "dnabert2"},
+        "d": {"architecture": "dnabert2", "mutagenesis": True},
     }
     study = read(tmp_path, edited({"models": models}))
     assert weight_files(study, SOURCES) == ["bpe/b.bin", "nt/n.json", "nt/n.bin"]
@@ -690,6 +698,28 @@ def test_a_locus_whose_window_just_fits_is_taken(tmp_path):
     loci.loc[("edge", "hg19"), ["start", "end"]] = [20_399, 20_599]
     with pytest.raises(InputError, match="outside what source part holds"):
         check_datasets(study, SOURCES, ASSEMBLIES, loci, "s")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rs174887", "'rs174887' is no substitution; write chr2:50001A>G"),
+        ("chr2:50100A>G,chr2:50101C>T", "is no substitution"),
+        ("chr2:50100AC>A", "is no substitution"),
+        ("chr2:50100A>A", "is no substitution"),
+        ("chr2:50100A>G chr2:50000A>G", "chr2:50000A>G lies outside chr2:50001-50200"),
+        ("chr2:50201A>G", "lies outside"),
+        ("chr1:50100A>G", "lies outside"),
+    ],
+)
+def test_known_variants_of_loci_are_checked_before_any_job(text, said):
+    loci = LOCI.assign(variants="").drop(index=("turned", "hg19"))
+    loci.loc[("good", "hg19"), "variants"] = "chr2:50001A>G chr2:50200C>T"
+    check_loci(loci, "loci.tsv")
+    loci.loc[("good", "hg19"), "variants"] = text
+    with pytest.raises(InputError, match="loci.tsv: good on hg19: ") as error:
+        check_loci(loci, "loci.tsv")
+    assert said in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_message_without_a_key_to_blame_still_names_the_place():

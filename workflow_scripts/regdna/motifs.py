@@ -21,7 +21,7 @@ class Motif:
 
     Attributes:
         name: what its file calls it.
-        weights: log2 of a base's probability over 1/4, float64 (5, width): A, C, G, T, and N, which is 0.
+        weights: log2 of a base's probability over 1/4, in steps of 1/100 bit, float64 (5, width): A, C, G, T, and N, which is 0.
         threshold: score in bits that random sequence of equal bases reaches at one place of one strand with ``P_VALUE``.
     """
 
@@ -73,15 +73,16 @@ def _motif(name: str, rows: list[list[str]], where: str) -> Motif:
     if not np.isfinite(counts).all() or (counts < 0).any() or not counts.sum(0).all():
         raise InputError(f"{where}: motif {name} has a negative count or a position without any; mend or remove it")
     share = (counts + PSEUDOCOUNT) / (counts + PSEUDOCOUNT).sum(0)
-    weights = np.vstack([np.log2(4 * share), np.zeros(share.shape[1])])
+    # Rounded here, once: what a score is compared with is counted in the same steps.
+    weights = np.round(np.vstack([np.log2(4 * share), np.zeros(share.shape[1])]) * STEPS) / STEPS
     return Motif(name, weights, threshold(weights[:4]))
 
 
 def threshold(weights: np.ndarray) -> float:
-    """Lowest score that random sequence of equal bases reaches with at most ``P_VALUE``, counted exactly over scores in 1/100 bit.
+    """Lowest score that random sequence of equal bases reaches with at most ``P_VALUE``, counted exactly.
 
     Args:
-        weights: float (4, width).
+        weights: float (4, width), in steps of 1/100 bit.
     """
     steps = np.round(weights * STEPS).astype(np.int64)
     low = steps.min(0)
@@ -121,6 +122,7 @@ def changed(motifs: list[Motif], reference: np.ndarray, alternate: np.ndarray, f
         flank = motif.weights.shape[1] - 1
         before = best(motif, reference[max(first - flank, 0) : last + flank])
         after = best(motif, alternate[max(first - flank, 0) : grown + flank])
-        if (before >= motif.threshold) != (after >= motif.threshold):
+        there = motif.threshold - 0.5 / STEPS  # sums of steps are not exact
+        if (before >= there) != (after >= there):
             found.append((motif.name, before, after))
     return sorted(found, key=lambda one: -abs(one[2] - one[1]))

@@ -10,6 +10,7 @@ from regdna.step import InputError
 
 RESERVED_NAMES = ("sources", "store", "logs")
 PUBLISHED_TARGETS = "deepsea-names/predictor.names"  # what the outputs of DeepSEA's published weights are
+SUBSTITUTION = re.compile(r"^(?P<chrom>[^\s:]+):(?P<position>\d+)(?P<ref>[ACGT])>(?!(?P=ref))(?P<alt>[ACGT])$")
 NAME = re.compile(r"^[a-z0-9-]+$")
 
 
@@ -113,6 +114,35 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
         for variants, one in entry["variants"].items():
             _check_variants(one, entry, length, f"{key}.variants.{variants}")
     _check_effects(study, sources, f"{name}: effects")
+    for dataset, entry in study["datasets"].items():
+        asked = any(one["mutagenesis"] and dataset in one["datasets"] for one in study["models"].values())
+        for kind in ("loci", "variants"):
+            if entry[kind] and not asked:
+                key = f"{name}: datasets.{dataset}.{kind}"
+                raise InputError(f"{key}: no model on it has 'mutagenesis: true'; give it to one, or take the key out")
+
+
+def check_loci(loci: pd.DataFrame, name: str) -> None:
+    """Refuse a known variant of a locus that is none, or none of it.
+
+    Args:
+        loci: chrom, start, end (0-based, half-open) and variants; indexed by locus and assembly.
+        name: file to name in messages.
+
+    Raises:
+        InputError: one that is not written chr1:12345A>G (1-based, a substitution), or lies outside.
+    """
+    for (locus, assembly), row in loci.iterrows():
+        for text in row["variants"].split():
+            match = SUBSTITUTION.match(text)
+            if not match:
+                raise InputError(
+                    f"{name}: {locus} on {assembly}: {text!r} is no substitution; write {row.chrom}:{row.start + 1}A>G, several with spaces"
+                )
+            if match["chrom"] != row.chrom or not row.start < int(match["position"]) <= row.end:
+                raise InputError(
+                    f"{name}: {locus} on {assembly}: {text} lies outside {row.chrom}:{row.start + 1}-{row.end}; mend or remove it"
+                )
 
 
 def _check_context(entry: dict, length: int, dataset: str, key: str) -> None:
@@ -281,7 +311,9 @@ def _check_effects(study: dict, sources: dict, key: str) -> None:
     if "motifs" in effects:
         source, _, file = effects["motifs"].partition("/")
         if source not in sources:
-            raise InputError(f"{key}.motifs: source {source!r} is not in resources/sources.yaml{nearest(source, sources)}")
+            raise InputError(
+                f"{key}.motifs: source {source!r} is not in resources/sources.yaml, nor in the study's 'sources'{nearest(source, sources)}"
+            )
         if file not in sources[source]["files"]:
             raise InputError(f"{key}.motifs: source {source} has no file {file!r}{nearest(file, sources[source]['files'])}")
 

@@ -162,9 +162,6 @@ def _motifs(dossier: Dossier, at: int, base: int) -> str:
     after = codes.copy()
     after[at] = base
     found = changed(dossier.motifs, codes, after, at, at + 1)
-    said = [
-        f"{'+' if high > low else '−'}{name.split('.')[-1].split()[-1]} ({number(low, 1)} to {number(high, 1)} bits)"
-        for name, low, high in found
-    ]
+    said = [f"{'+' if high > low else '−'}{name.split()[-1]} ({number(low, 1)} to {number(high, 1)} bits)" for name, low, high in found]
     more = f" and {len(said) - SHOWN_MOTIFS} more" if len(said) > SHOWN_MOTIFS else ""
     return ", ".join(said[:SHOWN_MOTIFS]) + more if said else DASH
