@@ -58,6 +58,13 @@ def effects_of(study):
     return paths
 
 
+def forms_of(study):
+    """Effects in the other forms that they are written in, for browsers and variant tools."""
+    forms = {".npz": [".bw"], ".parquet": [".tsv", ".vcf.gz", ".vcf.gz.tbi", ".left-out.tsv"]}
+    paths = [Path(path) for path in effects_of(study)]
+    return [str(path.with_suffix(form)) for path in paths for form in forms[path.suffix]]
+
+
 def beside_variants(study, suffix):
     """What is made from each table of scores: `measured`, and `agreement` where the study names published weights."""
     tables = [path.removesuffix(".parquet") for path in effects_of(study) if path.endswith(".parquet")]
@@ -114,6 +121,7 @@ PHASES = {
     "train": lambda study: [f"{run}/checkpoint" for run in runs_of(study)],
     "variants": lambda study: [
         *effects_of(study),
+        *forms_of(study),
         *beside_variants(study, "measured"),
         *beside_variants(study, "agreement"),
         *dossiers_of(study),

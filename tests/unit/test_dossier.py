@@ -72,10 +72,10 @@ def test_a_known_variant_of_another_reference_or_elsewhere_is_not_listed(dossier
 def test_a_row_holds_effects_measurements_and_motifs(dossier):
     rows = variants(dossier)["rows"]
     first = [one["text"] for one in rows[0]]
-    assert first[:4] == ["chr1:101 C>T", "+0.50", "+0.25", "1.00"]
+    assert first[:4] == ["chr1:101 C>T", "+0.500", "+0.250", "1.00"]
     assert rows[0][3]["detail"] == "+1.25 LDLR; +0.75 LDLR.2"
-    assert [one["text"] for one in rows[1]][:4] == ["chr1:106 C>A", "−2.00", "+0.00", "–"]
-    assert rows[1][2]["detail"] == ""
+    assert [one["text"] for one in rows[1]][:4] == ["chr1:106 C>A", "−2.000", "+0.000", "–"]
+    assert rows[1][2]["detail"] == "below its spread over views"  # 0 is no larger than 0
 
 
 def test_an_effect_below_its_spread_is_flagged(dossier):
@@ -90,7 +90,7 @@ def test_motifs_that_a_substitution_makes_are_named(dossier):
     one = replace(dossier.loci[0], codes=encode("AAAACCCAAAAA"))
     rows = variants(replace(dossier, loci=[one], place=place, measured=dossier.measured[:0]))["rows"]
     said = {row[0]["text"]: row[-1]["text"] for row in rows}
-    assert said["chr1:105 C>T"].startswith("+Ctc (") and "bits" in said["chr1:105 C>T"]
+    assert said["chr1:105 C>T"].startswith("+MA1_MA1.1.Ctc (") and "bits" in said["chr1:105 C>T"]
 
 
 def test_random_networks_are_called_random_and_row_zero_is_not(dossier):
@@ -112,3 +112,10 @@ def test_measured_effects_are_drawn_above_the_models(dossier):
     assert "measured effect by new base" in render(dossier) and "measured effect by new base" not in render(
         replace(dossier, measured=dossier.measured[2:])
     )
+
+
+def test_deletions_are_a_row_of_their_own(dossier):
+    lost = np.linspace(-1, 1, 2 * len(TEXT), dtype=np.float32).reshape(-1, 2)
+    with_them = replace(dossier, loci=[replace(dossier.loci[0], deletion=lost), dossier.loci[1]])
+    assert np.array_equal(with_them.loci[0].drawn(1)[:, 4], lost[:, 1]) and dossier.loci[1].drawn(1).shape == (len(TEXT), 4)
+    assert "row −: the base is deleted" in render(with_them) and "the base is deleted" not in render(dossier)

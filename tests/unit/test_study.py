@@ -495,6 +495,10 @@ WRONG = {
         {"models.kmer.mutagenesis": False, "datasets.sites.loci": [], "datasets.region.loci": []},
         ["datasets.region.variants: no model on it has 'mutagenesis: true'"],
     ),
+    "variants that shifts move out of a view": (
+        {"effects": {"shifts": [0, -500]}, "datasets.region.loci": [], "datasets.sites.loci": []},
+        ["datasets.region.variants.calls: effects.shifts move variants by 500 bp", "model kmer sees"],
+    ),
     "a background that is no set": ({"effects": {"background": "call"}}, ["effects.background: 'call'", "did you mean 'calls'"]),
     "published weights of another network": ({"effects": {"published": "annotation"}}, ["effects.published: 'annotation'", "DeepSEA"]),
     "motifs from nowhere": ({"effects": {"motifs": "annotation/jaspar.pfm"}}, ["effects.motifs", "no file 'jaspar.pfm'"]),

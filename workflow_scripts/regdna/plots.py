@@ -220,7 +220,8 @@ def locus(
     """A logo above a heat map for each model, over the bases of a locus; above all, what was measured there.
 
     Args:
-        models: look and effects, float (positions, 4): log-odds by new base A, C, G, T; NaN where the base is N.
+        models: look and effects, float (positions, 4): log-odds by new base A, C, G, T; NaN where the base is N. A fifth column, if there
+            is one, is the base's deletion.
         codes: reference bases, uint8 (positions,); 4 is N.
         start: coordinate of the first base, 0-based.
         measured: position (0-based), alt (a base) and measured of substitutions, if there are some.
@@ -261,7 +262,7 @@ def assay(axes: Axes, measured: pd.DataFrame, start: int) -> None:
 
 def importance(effect: np.ndarray) -> np.ndarray:
     """Minus the mean effect of a base's three substitutions, float (positions,): above 0 where the base raises the output."""
-    return -np.nan_to_num(effect).sum(1) / 3
+    return -np.nan_to_num(effect[:, :4]).sum(1) / 3
 
 
 def logo(axes: Axes, effect: np.ndarray, codes: np.ndarray) -> None:
@@ -279,12 +280,12 @@ def logo(axes: Axes, effect: np.ndarray, codes: np.ndarray) -> None:
 
 
 def heat_map(axes: Axes, key: Axes, effect: np.ndarray, codes: np.ndarray) -> None:
-    """Effect of each substitution, one row a new base, and a key of the colours; the reference base is a grey dot."""
+    """Effect of each edit, one row a new base (and one of deletions), and a key of the colours; the reference base is a grey dot."""
     known = np.flatnonzero(codes < 4)
     largest = max(float(np.nanmax(np.abs(effect), initial=0)), 1e-9)
     axes.imshow(np.nan_to_num(effect).T, cmap=EFFECTS, vmin=-largest, vmax=largest, aspect="auto", interpolation="none")
     axes.plot(known, codes[known], linestyle="none", marker=".", markersize=1.4, color=SOFT)
-    axes.set_yticks(range(4), list(BASES))
+    axes.set_yticks(range(effect.shape[1]), [*BASES, "−"][: effect.shape[1]])
     axes.tick_params(axis="y", length=0)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)

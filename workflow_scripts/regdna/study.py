@@ -113,6 +113,7 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
             _check_views(loci.loc[locus, entry["assembly"]], here, length, study, "sequences" in entry, f"{key}.loci: {locus}")
         for variants, one in entry["variants"].items():
             _check_variants(one, entry, length, f"{key}.variants.{variants}")
+            _check_moved(study, here, length, f"{key}.variants.{variants}")
     _check_effects(study, sources, f"{name}: effects")
     for dataset, entry in study["datasets"].items():
         asked = any(one["mutagenesis"] and dataset in one["datasets"] for one in study["models"].values())
@@ -293,6 +294,15 @@ def _check_variants(one: dict, entry: dict, length: int, key: str) -> None:
     for label, target in one["against"].items():
         if "targets" in entry and target not in entry["targets"]:
             raise InputError(f"{key}.against.{label}: {target!r} is no target of the dataset{nearest(target, entry['targets'])}")
+
+
+def _check_moved(study: dict, models: dict, length: int, key: str) -> None:
+    """Refuse shifts that move a variant out of what a model sees: what would be left is a window that slid."""
+    moved = max(map(abs, study["effects"]["shifts"]))
+    for model, one in models.items():
+        view = one["context"] or length
+        if one["mutagenesis"] and moved >= view // 2:
+            raise InputError(f"{key}: effects.shifts move variants by {moved} bp, out of the {view} that model {model} sees; shorten them")
 
 
 def _check_effects(study: dict, sources: dict, key: str) -> None:

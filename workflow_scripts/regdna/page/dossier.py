@@ -96,7 +96,7 @@ def _figure(dossier: Dossier, target: int) -> dict:
     name = about["targets"][target]
     substitutions = dossier.measured[(dossier.measured["ref"].str.len() == 1) & (dossier.measured["alt"].str.len() == 1)]
     svg = plots.locus(
-        [(look[one.model], one.effect[:, :, target]) for one in dossier.loci],
+        [(look[one.model], one.drawn(target)) for one in dossier.loci],
         dossier.loci[0].codes,
         about["start"],
         about["chrom"],
@@ -105,9 +105,11 @@ def _figure(dossier: Dossier, target: int) -> dict:
         alt=f"Effects of all substitutions on {name} by {', '.join(one.model for one in dossier.loci)}",
     )
     odds = "; ".join(f"{one.model} {number(float(one.reference[target]), 2, True)}" for one in dossier.loci)
+    lost = "; row −: the base is deleted" if any(one.deletion is not None for one in dossier.loci) else ""
     caption = (
         f"{name}. Letters: minus the mean effect of a base's three substitutions. Below: effect of each substitution in log-odds, mutant "
-        f"minus reference; blue lowers, orange raises. Log-odds of the reference: {odds}. Each model has its own scale."
+        f"minus reference; blue lowers, orange raises, grey dots mark the reference{lost}. "
+        f"Log-odds of the reference: {odds}. Each model has its own scale."
     )
     return figure(svg, caption, remake([one.path for one in dossier.loci]))
 
@@ -122,8 +124,8 @@ def variants(dossier: Dossier) -> dict:
         row = [words(f"{about['chrom']}:{about['start'] + at + 1:,} {before}>{'ACGT'[base]}", ", ".join(why))]
         for one in dossier.loci:
             effect, views = float(one.effect[at, base, target]), float(one.views[at, base, target])
-            frail = "below its spread over views" if abs(effect) < views else ""
-            row.append(cell(effect, number(effect, 2, True), detail=frail))
+            frail = "below its spread over views" if abs(effect) <= views else ""
+            row.append(cell(effect, number(effect, 3, True), detail=frail))
         there = dossier.measured.query(
             "position == @place and alt == @letter", local_dict={"place": about["start"] + at, "letter": "ACGT"[base]}
         )

@@ -59,12 +59,13 @@ def locus(results: Results, some: list[Locus]) -> dict:
     target, why = target_of(results.places.loc[about["locus"], about["assembly"]].title, some)
     name = about["targets"][target]
     look = looks(results)
-    shown = [(look[one.model], one.effect[:, :, target]) for one in some]
+    shown = [(look[one.model], one.drawn(target)) for one in some]
     place = f"{about['chrom']}:{about['start'] + 1:,}–{about['end']:,}"
+    lost = "; row −: the base is deleted" if any(one.deletion is not None for one in some) else ""
     caption = (
         f"Target: {name}, {why}. Letters: minus the mean effect of a base's three "
         "substitutions, so tall letters are bases that raise the output. Below: effect of each substitution in log-odds, mutant minus "
-        "reference, strands averaged; blue lowers, orange raises, grey dots mark the reference. Each model has its own scale. "
+        f"reference, strands averaged; blue lowers, orange raises, grey dots mark the reference{lost}. Each model has its own scale. "
         + " ".join(spread(one, target) for one in some)
     )
     alt = f"Effects of all substitutions at {place} on {name} by {', '.join(one.model for one in some)}"

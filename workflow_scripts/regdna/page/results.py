@@ -28,6 +28,7 @@ class Locus:
         effect, spread, views: float32 (positions, 4, T): log-odds, their sd over seeds, and over shifts and strands.
         reference: log-odds, float32 (T,).
         codes: uint8 (positions,).
+        deletion: float32 (positions, T), where bases were deleted too.
     """
 
     dataset: str
@@ -39,13 +40,19 @@ class Locus:
     views: np.ndarray
     reference: np.ndarray
     codes: np.ndarray
+    deletion: np.ndarray | None = None
+
+    def drawn(self, target: int) -> np.ndarray:
+        """Effects on one target by position and new base, float32 (positions, 4), or 5 with that of deleting the base."""
+        effect = self.effect[:, :, target]
+        return effect if self.deletion is None else np.column_stack([effect, self.deletion[:, target]])
 
     @classmethod
     def read(cls, path: Path) -> "Locus":
         """What lies at ``results/{study}/{dataset}/{model}/mutagenesis/{locus}.npz``."""
         with np.load(path) as arrays:
             about = json.loads(str(arrays["about"]))
-            values = {key: arrays[key] for key in ("effect", "spread", "views", "reference", "codes")}
+            values = {key: arrays[key] for key in ("effect", "spread", "views", "reference", "codes", "deletion") if key in arrays}
         return cls(dataset=path.parts[-4], model=path.parts[-3], path=path.as_posix(), about=about, **values)
 
 

@@ -15,7 +15,8 @@ MANY = 50  # targets whose scores are too many for a record of a VCF
 def write_summary(path: Path, scores: Path) -> None:
     """One line a variant as TSV: where and what it is, then its scores at the target with its largest ``|logit|``.
 
-    Columns: chrom, pos (1-based), id, ref, alt, kind, target (name), every score there, and below_views: yes where ``|logit|`` is no
+    Columns: chrom, pos (1-based), id, ref, alt, kind, measured where the file has it, target (name), every score there, and
+    below_views: yes where ``|logit|`` is no
     larger than ``logit_views``, so that framing alone may have made it. No number is empty.
 
     Args:
@@ -25,7 +26,8 @@ def write_summary(path: Path, scores: Path) -> None:
         for number, block in enumerate(read_blocks(scores)):
             one = strongest(block)
             one = one.assign(pos=one["position"] + 1, target=one["name"], below_views=np.where(one["below_views"], "yes", "no"))
-            shown = one[["chrom", "pos", "id", "ref", "alt", "kind", "target", *block.values, "below_views"]]
+            known = ["measured"] if "measured" in one else []
+            shown = one[["chrom", "pos", "id", "ref", "alt", "kind", *known, "target", *block.values, "below_views"]]
             shown.to_csv(out, sep="\t", index=False, header=not number, float_format="%.6g")
 
 

@@ -169,7 +169,7 @@ def strongest(scores: Scores) -> pd.DataFrame:
         the columns of ``scores.table``, then target (index), name, each score there, and below_views: whether ``|logit|`` is
         no larger than ``logit_views``, so that the framing alone may have made it.
     """
-    target = np.abs(scores.values["logit"]).argmax(1)
+    target = np.nan_to_num(np.abs(scores.values["logit"])).argmax(1)
     rows = np.arange(len(target))
     out = scores.table.assign(target=target, name=np.array(scores.about["targets"], object)[target])
     for name, values in scores.values.items():
