@@ -13,6 +13,7 @@ report: "rules/captions/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/paths.smk"
+include: "rules/effects.smk"
 include: "rules/phases.smk"
 
 

@@ -1,31 +1,6 @@
 """Loci: mutagenesis by every model, and a page each. Makes results/{study}/{dataset}/{model}/mutagenesis/..., {dataset}/loci/..."""
 
 
-def place(wildcards):
-    """Where a locus lies on the dataset's assembly; its title and reason change nothing."""
-    assembly = dataset(wildcards)["assembly"]
-    if (wildcards.locus, assembly) not in LOCI.index:
-        raise WorkflowError(f"resources/loci.tsv has no {wildcards.locus} on {assembly or 'no assembly'}; add it")
-    row = LOCI.loc[wildcards.locus, assembly]
-    return {"assembly": assembly, "chrom": row["chrom"], "start": int(row["start"]), "end": int(row["end"])}
-
-
-def mutagenised(wildcards):
-    """Effects at a locus of every model that asks for them."""
-    folders = results_of(wildcards.study, lambda entry: entry["mutagenesis"])
-    paths = [f"{folder}/mutagenesis/{wildcards.locus}.npz" for folder in folders if Path(folder).parts[2] == wildcards.dataset]
-    if not paths:
-        raise WorkflowError(f"{wildcards.study}: no model of {wildcards.dataset} has 'mutagenesis: true'; set it for one")
-    return paths
-
-
-def beside_effects(wildcards):
-    """What a locus' effects are held against: the dataset's sets of variants, and motifs where the study names some."""
-    folder, effects = f"results/{wildcards.study}/{wildcards.dataset}/variants", STUDIES[wildcards.study]["effects"]
-    sets = [f"{folder}/{variants}.parquet" for variants in dataset(wildcards)["variants"]]
-    return {**({"variants": sets} if sets else {}), **({"motifs": source_file(effects["motifs"])} if "motifs" in effects else {})}
-
-
 rule mutagenise_locus:
     """The effect of every substitution at a locus, averaged over strands and seeds."""
     input:

@@ -48,37 +48,6 @@ def trained(wildcards):
     return [f"{run}/checkpoint" for run in runs_of_model(wildcards)]
 
 
-def effects_of(study):
-    """Mutagenesis and variant scores of the models that ask for them."""
-    paths = []
-    for folder in results_of(study, lambda entry: entry["mutagenesis"]):
-        entry = STUDIES[study]["datasets"][Path(folder).parts[2]]
-        paths += [f"{folder}/mutagenesis/{locus}.npz" for locus in entry["loci"]]
-        paths += [f"{folder}/variants/{variants}.parquet" for variants in entry["variants"]]
-    return paths
-
-
-def forms_of(study):
-    """Effects in the other forms that they are written in, for browsers and variant tools."""
-    forms = {".npz": [".bw"], ".parquet": [".tsv", ".vcf.gz", ".vcf.gz.tbi", ".left-out.tsv"]}
-    paths = [Path(path) for path in effects_of(study)]
-    return [str(path.with_suffix(form)) for path in paths for form in forms[path.suffix]]
-
-
-def beside_variants(study, suffix):
-    """What is made from each table of scores: `measured`, and `agreement` where the study names published weights."""
-    tables = [path.removesuffix(".parquet") for path in effects_of(study) if path.endswith(".parquet")]
-    wanted = suffix != "agreement" or "published" in STUDIES[study]["effects"]
-    return [f"{path}.{suffix}.parquet" for path in tables] if wanted else []
-
-
-def dossiers_of(study):
-    """A page of every locus of a dataset where a model asks for effects."""
-    folders = {Path(folder).parent for folder in results_of(study, lambda entry: entry["mutagenesis"])}
-    loci = {folder: STUDIES[study]["datasets"][folder.name]["loci"] for folder in sorted(folders)}
-    return [f"{folder}/loci/{locus}.html" for folder, some in loci.items() for locus in some]
-
-
 def sources_of(study):
     """Every fetched file that a study reads."""
     paths = set()

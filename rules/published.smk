@@ -1,16 +1,6 @@
 """Backgrounds of scores, and DeepSEA's published weights beside a study's models. Makes {variants}.background.npz, .published.parquet, ..."""
 
 
-def published_weights(wildcards):
-    """The published DeepSEA that a study names, what was found in it, and the names of its targets."""
-    source = STUDIES[wildcards.study]["effects"].get("published", "")
-    if not source:
-        raise WorkflowError(f"{wildcards.study}: names no published weights to compare with; add effects.published")
-    # Fetched again they are what they were, or vault.json is another.
-    files = {"vault": f"results/sources/{source}/vault.json", "weights": ancient(files_of(source))}
-    return {**files, "names": source_file(PUBLISHED_TARGETS)}
-
-
 rule tally_background:
     """How often variants of a background set score as high, target by target: the ground of E-values."""
     input:

@@ -1,35 +1,6 @@
 """Sets of variants and their scores. Makes results/{study}/{dataset}/variants/..., {model}/variants/..."""
 
 
-def variant_set(wildcards):
-    """A set of variants of a dataset."""
-    sets = dataset(wildcards)["variants"]
-    if wildcards.variants not in sets:
-        raise WorkflowError(f"{wildcards.study}: dataset {wildcards.dataset} lists no variants {wildcards.variants!r}")
-    return sets[wildcards.variants]
-
-
-def variant_genome(wildcards):
-    """The sequence that windows around a set's variants are cut from: the dataset's genome, or that of the elements themselves."""
-    if variant_set(wildcards)["genome"] == "dataset":
-        return genome(wildcards)
-    folder = f"results/{wildcards.study}/{wildcards.dataset}/variants/{wildcards.variants}.elements"
-    return {"genome": [f"{folder}/genome.{suffix}" for suffix in ("npy", "tsv", "mask.npy")]}
-
-
-def variant_file(wildcards):
-    """The fetched file of a dataset's variant set."""
-    return source_file(variant_set(wildcards)["file"])
-
-
-def tallied(wildcards):
-    """The background that a set's E-values are counted in; nothing for the background itself, or where the study names none."""
-    background = STUDIES[wildcards.study]["effects"].get("background", "")
-    if background in ("", wildcards.variants) or background not in dataset(wildcards)["variants"]:
-        return {}
-    return {"background": f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/variants/{background}.background.npz"}
-
-
 rule read_variants:
     """A set of variants held against the genome: one row an allele that can be scored, all others listed by line and reason."""
     input:

@@ -247,6 +247,32 @@ def test_each_variant_is_counted_in_its_own_stratum(made, listed, monkeypatch):
     assert np.array_equal(found.values["evalue_2015"][:, 1], found.table["position"] % 9)
 
 
+def test_a_table_with_columns_by_regdnas_own_names_is_scored_and_keeps_them(made, listed, tmp_path, caplog):
+    outputs = scored(made, listed)
+    save(tmp_path / "b.npz", tally(outputs[0], Genome(*made[1])))
+    own = [*SCORES, "line", "text", "contig", "kind", "position", "target", "below_views", "experiment", "reason", "index"]
+    (tmp_path / "own").mkdir()
+    path, bases = tmp_path / "own/v.csv", made[2][999:1001]
+    rows = [f"chr1,{1500 + at},{base},{other(base)},x{at},1.5,{','.join(own)}\n" for at, base in enumerate(bases)]
+    path.write_text(f"chrom,pos,ref,alt,id,AF,{','.join(own)}\n{''.join(rows)}")
+    with caplog.at_level(logging.INFO):
+        (table, _), _ = read(made, path)
+    assert "logit is kept as logit_given" in caplog.text and "af of 2 alleles is no number from 0 to 1" in caplog.text
+    outputs = scored(made, path, background=tmp_path / "b.npz")
+    found = read_scores(outputs[0])
+    assert list(found.values) == list(SCORES) and found.table["line"].tolist() == [2, 3] and table["af"].isna().all()
+    assert all(found.table[f"{name}_given"].tolist() == [name] * 2 for name in [*SCORES, "line", "text", "target"])
+    assert pd.read_csv(outputs[1], sep="\t")["logit"].notna().all()
+
+
+@pytest.mark.parametrize("mismatch", ["drop", "fail", "flip"])
+def test_a_set_of_another_assembly_ends_the_run(made, tmp_path, mismatch):
+    lines = [f"1\t{position}\t.\t{other(made[2][position - 501])}\tT" for position in range(1000, 1300)]
+    (tmp_path / "v.vcf").write_text(HEADER + "".join(f"{one}\n" for one in lines if one[-3] != "T"))
+    with pytest.raises(InputError, match=r"v.vcf: REF of (\d+) of \1 single-base alleles is not what the assembly holds"):
+        read(made, tmp_path / "v.vcf", mismatch=mismatch)
+
+
 def test_a_background_of_other_targets_is_refused(made, listed, monkeypatch):
     class Other:
         about = {"targets": ["z"]}

@@ -99,8 +99,8 @@ class TestNormalised:
         assert len(placed.table) == len(rows) and len(made) < len(rows)
 
 
-def put_on(genome, rows, body):
-    return place(lines(*rows), genome, {"chr1": len(body)})
+def put_on(genome, rows, body, mismatch="drop"):
+    return place(lines(*rows), genome, {"chr1": len(body)}, mismatch)
 
 
 class TestLeftOut:
@@ -174,6 +174,36 @@ class TestMismatch:
         placed = put(genome, ("chr1", 2, "GTAA", "GCAA"), ("chr1", 2, "G", "TTAC"), mismatch="flip")
         assert [row[1:4] for row in kept(placed)] == [[4, "A", "G"], [2, "TTAC", "G"]]
 
+    @pytest.mark.parametrize("mismatch", ["drop", "fail", "flip"])
+    def test_most_alleles_of_a_file_not_where_it_says_end_the_run_whatever_the_policy(self, tmp_path, mismatch):
+        draw = np.random.default_rng(3)
+        body = "".join(draw.choice(list("ACGT"), 600))
+        genome = toy_models.genome(tmp_path, {"chr1": body})
+
+        def snvs(count, wrong, shift=0):
+            places = range(10, 10 + count)
+            refs = [body[at + shift] if at - 10 >= wrong else "ACGT"["ACGT".index(body[at]) - 2] for at in places]
+            return [("chr1", at, ref, "ACGT"["ACGT".index(ref) - 1]) for at, ref in zip(places, refs, strict=True)]
+
+        longer = [("chr1", at, body[at : at + 2], "A") for at in range(300, 500)]
+        with pytest.raises(InputError, match=r"v.vcf: REF of 51 of 100 single-base alleles is not what the assembly holds; give") as error:
+            put_on(genome, [*snvs(100, 51), *longer], body, mismatch)
+        assert "\n" not in str(error.value)
+        with pytest.raises(InputError, match=r"of 400 single-base .* \(400 fit one base further on: is POS counted from 0\?\); give"):
+            put_on(genome, snvs(400, 0, shift=1), body, mismatch)
+        if mismatch != "fail":
+            assert len(put_on(genome, snvs(100, 50), body, mismatch).table) >= 50
+            assert len(put_on(genome, snvs(99, 99), body, mismatch).out) <= 99
+        swapped = [("chr1", at, alt, ref) for _, at, ref, alt in snvs(200, 0)]
+        other = [("chr1", at, *(one.translate(str.maketrans("ACGT", "TGCA")) for one in two)) for _, at, *two in snvs(200, 0)]
+        for rows in (swapped, other):
+            if mismatch == "flip":
+                placed = put_on(genome, rows, body, mismatch)
+                assert len(placed.table) == 200 and sum(placed.flipped.values()) == 200
+            else:
+                with pytest.raises(InputError, match="REF of 200 of 200"):
+                    put_on(genome, rows, body, mismatch)
+
     def test_drop_flips_nothing(self, genome):
         placed = put(genome, ("chr1", 1, "C", "A"))
         assert kept(placed) == [] and placed.flipped == {"swapped": 0, "complemented": 0}
@@ -185,6 +215,10 @@ class TestLabels:
         placed = put(genome, *rows, measured=[1.0, 0.0, 0.0, 1.0, 0.0])
         assert placed.table["line"].tolist() == [1, 4, 5]
         assert [(line, reason) for line, reason, _ in placed.out] == [(2, alleles.BOTH), (3, alleles.BOTH)]
+
+    def test_what_has_no_label_is_no_negative(self, genome):
+        placed = put(genome, *[("chr1", 4, "A", "C")] * 3, measured=[np.nan, 1.0, 0.0])
+        assert placed.table["line"].tolist() == [1, 2] and [(line, reason) for line, reason, _ in placed.out] == [(3, alleles.BOTH)]
 
     def test_measured_effects_of_one_variant_all_stay(self, genome):
         placed = put(genome, ("chr1", 4, "A", "C"), ("chr1", 4, "A", "C"), measured=[0.0, 0.7])

@@ -16,9 +16,9 @@ HEAD = "Chrom\tPos\tRef\tAlt\tBarcodes\tDNA\tRNA\tCoefficient\tpValue\tElement\t
 
 
 def written(folder, rows, head=HEAD):
-    """A file of the saturation MPRA with rows of (Pos, Ref, Element, Release)."""
+    """A file of the saturation MPRA with rows of (Pos, Ref, Element, Release), and of the chromosome where it is not 1."""
     path = folder / "elements.tsv.gz"
-    lines = [f"1\t{pos}\t{ref}\tA\t20\t1\t1\t0.1\t0.5\t{element}\t{release}\n" for pos, ref, element, release in rows]
+    lines = [f"{(*more, 1)[0]}\t{pos}\t{ref}\tA\t20\t1\t1\t0.1\t0.5\t{element}\t{release}\n" for pos, ref, element, release, *more in rows]
     path.write_bytes(gzip.compress((head + "".join(lines)).encode()))
     return path
 
@@ -43,6 +43,10 @@ def test_each_base_lies_where_the_file_says_and_what_is_missing_is_n(tmp_path):
         ([*ROWS, (15, "M", "ONE", "GRCh38")], "hg38", "line 9: Ref is 'M'"),
         ([*ROWS, (0, "A", "ONE", "GRCh38")], "hg38", "line 9: Pos is '0'"),
         ([*ROWS, ("1e3", "A", "ONE", "GRCh38")], "hg38", "line 9: Pos is '1e3'"),
+        ([*ROWS, ("1" * 30, "A", "ONE", "GRCh38")], "hg38", "line 9: Pos is '111"),
+        ([*ROWS, (13, "A", "", "GRCh38")], "hg38", "line 9: Element is ''"),
+        ([*ROWS, (10_015, "A", "ONE", "GRCh38")], "hg38", "line 9: Pos 10015 of ONE is 10,001 bp from the one before it; mend"),
+        ([*ROWS, (11, "A", "ONE", "GRCh38", "2")], "hg38", "line 9: ONE is on chromosome 2, but on another"),
         (ROWS, "mm10", "no variant of mm10"),
         (ROWS, "", "no variant of no assembly"),
     ],
@@ -51,6 +55,19 @@ def test_what_cannot_be_is_refused_with_its_line(tmp_path, rows, assembly, said)
     with pytest.raises(InputError, match=said) as raised:
         rebuild(written(tmp_path, rows), assembly)
     assert "elements.tsv.gz" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_the_farthest_gap_that_is_taken(tmp_path):
+    found = rebuild(written(tmp_path, [*ROWS, (10_014, "A", "ONE", "GRCh38"), (90_000, "A", "TWO", "GRCh38")]), "hg38")
+    assert len(found["ONE"][1]) == 10_004 and len(found["TWO"][1]) == 1
+
+
+@pytest.mark.parametrize("left", [2, 30, -9])
+def test_a_file_that_was_cut_short_is_named(tmp_path, left):
+    path = written(tmp_path, [(at, "ACGT"[at % 4], "ONE", "GRCh38") for at in range(1, 500)])
+    path.write_bytes(path.read_bytes()[:left])
+    with pytest.raises(InputError, match=r"elements.tsv.gz: cut short"):
+        rebuild(path, "hg38")
 
 
 def test_a_genome_reads_them_at_their_true_coordinates(tmp_path):

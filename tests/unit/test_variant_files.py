@@ -5,8 +5,9 @@ import pandas as pd
 import pysam
 import pytest
 
-from regdna.sources.variant_files import COLUMNS, EMPTY, MEASURED, POSITION, TEXT, read_lines, typed
+from regdna.sources.variant_files import COLUMNS, EMPTY, LABEL, MEASURED, POSITION, RESERVED, TEXT, read_lines, typed
 from regdna.step import InputError
+from regdna.variants import SCORES
 
 HEADER = "##fileformat=VCFv4.2\n##reference=hg19\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 LENGTHS = {"chr1": 249250621, "chr2": 243199373}
@@ -93,7 +94,7 @@ class TestVcf:
         path.write_bytes(content + b"chr1\t4\t\xff\xfe\tA\tC\nchr1\t5\t\0\tA\tC\nchr1\t6\t.\tA\tC")
         found = typed(read_lines(path, "hg19", LENGTHS))
         assert sorted((line, reason) for line, reason, _ in found.out) == [
-            (4, COLUMNS), (5, COLUMNS), (6, POSITION), (7, POSITION), (8, POSITION), (9, EMPTY), (10, EMPTY), (11, EMPTY), (12, MEASURED),
+            (4, COLUMNS), (5, COLUMNS), (6, POSITION), (7, POSITION), (8, POSITION), (9, EMPTY), (10, EMPTY), (11, EMPTY), (12, LABEL),
             (14, TEXT), (15, TEXT),
         ]  # fmt: skip
         assert {line: text for line, _, text in found.out}[6] == "chr1\tten\t.\tA\tC"
@@ -110,6 +111,33 @@ class TestVcf:
         with pytest.raises(InputError, match=r"line 3 says that 1 has 248,956,422 bp, not 249,250,621, but the dataset is hg19"):
             read(tmp_path, header=long)
 
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "##reference=file:///ref/Homo_sapiens_assembly38.fasta", "##reference=GRCh38.p14", "##Reference=hg38",
+            "##reference=GCF_000001405.40_genomic.fna", "##reference=GCA_000001405.15", "##contig=<ID=2,assembly=GRCh38>",
+            '##contig=<assembly="GRCh38",ID=chr2,length=243199373>', "##contig=<ID=2,assembly=gnomAD_GRCh38,md5=x>",
+            "##contig=<length=242193529,ID=2>", '##contig=<ID=2,species="a,b",length="242193529">', "##reference=/data/chm13v2.0.fa",
+        ],
+    )  # fmt: skip
+    def test_another_assembly_is_refused_however_the_header_writes_it(self, tmp_path, line):
+        with pytest.raises(InputError, match=r"v.vcf: line 2 says .*but the dataset is hg19; give that assembly's variants") as error:
+            read(tmp_path, header=f"##fileformat=VCFv4.2\n{line}\n#CHROM\tPOS\tID\tREF\tALT\n")
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize(
+        "line",
+        [
+            "##reference=file:///Homo_sapiens_assembly19.fasta", "##reference=hs37d5.fa.gz", "##reference=GRCh37.p13", "##reference=b37",
+            "##reference=human_g1k_v37.fasta", "##reference=GCF_000001405.25", "##reference=GCA_000001405.14",
+            "##reference=/data/hg38_to_hg19/out.fa", "##contig=<ID=2,length=243199373,assembly=b37>", '##contig=<assembly="hs37d5",ID=2>',
+            "##contig=<ID=2,assembly=GRCh37.p13>", "##contig=<ID=2,assembly=unknown,length=.>", "##contig=<ID=EBV,assembly=GRCh38>",
+            "##contig=<ID=2>", "##contig=broken",
+        ],
+    )  # fmt: skip
+    def test_other_names_of_the_assembly_and_what_says_nothing_are_taken(self, tmp_path, line):
+        assert len(read(tmp_path, *LINES, header=f"##fileformat=VCFv4.2\n{line}\n#CHROM\tPOS\tID\tREF\tALT\n").kept) == 3
+
     @pytest.mark.parametrize("name", ["/lab37/x.fa", "human.fa", "/data/GRCh38.fa", "ucsc_hg38"])
     def test_a_reference_of_the_assembly_or_of_no_known_name_is_taken(self, tmp_path, name):
         header = f"##reference={name}\n#CHROM\tPOS\tID\tREF\tALT\n"
@@ -123,6 +151,14 @@ class TestVcf:
         found = read(tmp_path, "chr1\t10\t.\tA\tC", header="", assembly="hg38", suffix=".txt")
         assert rows(found) == [[1, "chr1", 9, ".", "A", "C"]]
         assert len(found.notes) == 1 and "has no line #CHROM" in found.notes[0]
+
+    @pytest.mark.parametrize("suffix", [".bed", ".vcf"])
+    @pytest.mark.parametrize(("start", "end"), [(9, 10), (10, 10)])
+    def test_columns_of_bed_are_no_vcf(self, tmp_path, suffix, start, end):
+        with pytest.raises(InputError, match=r"its columns look like BED .*pos from 1: start \+ 1\)$"):
+            read(tmp_path, f"chr1\t{start}\t{end}\tA\tC", f"chr1\t20\t{end + 13}\tACG\tA", header="", suffix=suffix)
+        # Some ids are numbers.
+        assert len(read(tmp_path, "chr1\t10\t11\tA\tC", "chr1\t20\t7\tA\tC", header="", suffix=suffix).kept) == 2
 
     def test_no_variants_at_all_give_an_empty_table(self, tmp_path):
         assert len(read(tmp_path).kept) == 0 and not read(tmp_path).out
@@ -138,6 +174,46 @@ class TestTables:
         assert rows(found) == [[3, "1", 9, ".", "A", "C"], [4, "chr2", 19, ".", "G", "T"]]
         assert found.kept["gene"].tolist() == ["SORT1", ""] and found.kept["kind_given"].tolist() == ["x", "y"]
         assert found.kept["measured"].fillna(-1).tolist() == [1, -1]
+
+    @pytest.mark.parametrize("suffix", [".tsv", ".vcf"])
+    def test_a_label_is_0_1_or_nothing(self, tmp_path, suffix):
+        said = ["1", "0", "1.0", "0.00", "TRUE", "false", "", ".", "NA", "2", "-1", "0.5", "yes", "inf", "1e999"]
+        header = HEADER if suffix == ".vcf" else "chrom\tpos\tref\talt\tlabel\n"
+        form = "1\t10\t.\tA\tC\t.\t.\tLABEL={}" if suffix == ".vcf" else "1\t10\tA\tC\t{}"
+        found = read(tmp_path, *(form.format(one) for one in said), header=header, suffix=suffix)
+        assert found.kept["measured"].fillna(-1).tolist() == [1, 0, 1, 0, 1, 0, -1, -1, -1]
+        first = header.count("\n") + 10
+        assert [(line, reason) for line, reason, _ in found.out] == [(line, LABEL) for line in range(first, first + 6)]
+
+    def test_what_was_measured_is_any_number_and_a_label_beside_it_any_text(self, tmp_path):
+        lines = [f"1\t10\tA\tC\t{one}\thigh" for one in ("2", "-0.5", "1", "nan", "inf", "-inf", "1e999", "x")]
+        found = read(tmp_path, *lines, header="chrom\tpos\tref\talt\tmeasured\tlabel\n", suffix=".tsv")
+        assert found.kept["measured"].fillna(-9).tolist() == [2, -0.5, 1, -9] and set(found.kept["label"]) == {"high"}
+        assert [(line, reason) for line, reason, _ in found.out] == [(line, MEASURED) for line in range(6, 10)]
+
+    def test_columns_by_names_of_regdnas_own_get_other_names(self, tmp_path):
+        assert set(SCORES) <= RESERVED
+        names = sorted(RESERVED - {"name"})
+        header = "\t".join(["chrom", "pos", "ref", "alt", "logit_given", *names]) + "\n"
+        found = read(tmp_path, "\t".join(["1", "10", "A", "C", "x", *names]), header=header, suffix=".tsv")
+        assert rows(found) == [[2, "1", 9, ".", "A", "C"]] and not found.out
+        assert found.kept["logit_given"].tolist() == ["x"] and found.kept["logit_given_given"].tolist() == ["logit"]
+        for name in set(names) - {"logit"}:
+            assert found.kept[f"{name}_given"].tolist() == [name]
+        assert not {*SCORES, "contig", "kind", "target", "below_views"} & set(found.kept)
+        assert len(found.notes) == 1 and "line is kept as line_given" in found.notes[0] and "\n" not in found.notes[0]
+
+    def test_columns_without_a_name_are_left_out_where_empty_and_else_named_by_number(self, tmp_path):
+        found = read(tmp_path, "7,1,10,A,C,,", "8,1,11,A,C, ,", header=",chrom,pos,ref,alt,,\n", suffix=".csv")
+        assert found.kept["column 1"].tolist() == ["7", "8"] and len(found.kept.columns) == 8
+        found = read(tmp_path, "1,10,A,C,,x", header="chrom,pos,ref,alt,,\n", suffix=".csv")
+        assert found.kept["column 6"].tolist() == ["x"] and "column 5" not in found.kept
+
+    def test_a_frequency_that_is_none_is_unknown_and_said(self, tmp_path):
+        said = ["0", "1", "0.5", "1.01", "-0.1", "often", "inf", ".", "", "NA"]
+        found = read(tmp_path, *(f"1,10,A,C,{one}" for one in said), header="chrom,pos,ref,alt,AF\n", suffix=".csv")
+        assert found.kept["af"].fillna(-1).tolist() == [0, 1, 0.5] + [-1] * 7 and not found.out
+        assert len(found.notes) == 1 and "af of 4 alleles is no number from 0 to 1" in found.notes[0]
 
     def test_several_alleles_are_split_as_in_a_vcf(self, tmp_path):
         found = read(tmp_path, "1\t10\tA\tC,GT\t0.1,0.2\tx", header="chrom\tpos\tref\talt\taf\tgene\n", suffix=".tsv")
@@ -160,6 +236,26 @@ class TestTables:
         with pytest.raises(InputError, match=r"v.parquet: column pos is missing"):
             read_lines(tmp_path / "v.parquet", "hg19", LENGTHS)
 
+    def test_labels_of_parquet_may_be_booleans(self, tmp_path):
+        for label in ([True, False, None], [1.0, 0.0, np.nan], [1, 0, 2]):
+            frame = pd.DataFrame({"chrom": "1", "pos": [10, 20, 30], "ref": "A", "alt": "G", "label": label})
+            frame.to_parquet(tmp_path / "v.parquet")
+            found = typed(read_lines(tmp_path / "v.parquet", "hg19", LENGTHS))
+            assert found.kept["measured"].fillna(-1).tolist() == ([1, 0] if label[2] == 2 else [1, 0, -1])
+            assert [(line, reason) for line, reason, _ in found.out] == ([(3, LABEL)] if label[2] == 2 else [])
+
+    def test_parquet_with_columns_of_one_name_or_cut_short_is_refused(self, tmp_path):
+        path = tmp_path / "v.parquet"
+        pd.DataFrame({"chrom": ["1"], "pos": [1], "POS": [1], "ref": ["A"], "alt": ["G"]}).to_parquet(path)
+        with pytest.raises(InputError, match=r"v.parquet: column 'pos' is named twice; rename one"):
+            read_lines(path, "hg19", LENGTHS)
+        content = path.read_bytes()
+        for part in (content[:4], content[: len(content) // 2], content[:-1], content[: len(content) // 2] + content[-60:]):
+            path.write_bytes(part)
+            with pytest.raises(InputError, match=r"v.parquet: cut short or no Parquet file") as error:
+                read_lines(path, "hg19", LENGTHS)
+            assert "\n" not in str(error.value)
+
     @pytest.mark.parametrize(
         ("text", "said"),
         [
@@ -168,6 +264,9 @@ class TestTables:
             (b"chrom,position,ref,alt\n1,2,A,C\n", "names the columns chrom, pos"),
             (b"chrom,pos,ref,alt,alt\n1,2,A,C,C\n", "line 1: column 'alt' is named twice"),
             ("chrom\tpos\tref\talt\n".encode("utf-16"), "is UTF-16 text; save it as VCF"),
+            (b"\x1f\x8b", "cut short or no gzip file"),
+            (b"\x1f\x8b\x08", "cut short or no gzip file"),
+            (b"chrom,pos,ref,alt,h\xf6he\n1,2,A,C,3\n", "line 1: the header is no UTF-8 text"),
             (b"PK\x03\x04rest", "is a zip archive or a spreadsheet"),
         ],
     )

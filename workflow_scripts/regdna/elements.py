@@ -1,5 +1,6 @@
 """The sequences of regulatory elements, rebuilt from the reference alleles of the saturation MPRA that mutated them."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from regdna.manifest import read_table
 from regdna.sources.variant_sets import RELEASES
 from regdna.step import InputError
 
-COLUMNS = ["Pos", "Ref", "Element", "Release"]
+COLUMNS = ["Chrom", "Pos", "Ref", "Element", "Release"]
+FARTHEST = 10_000  # bp between neighbouring places of one experiment
 
 
 def rebuild(path: Path, assembly: str) -> dict[str, tuple[int, np.ndarray]]:
@@ -26,20 +28,30 @@ def rebuild(path: Path, assembly: str) -> dict[str, tuple[int, np.ndarray]]:
         tells of is N.
 
     Raises:
-        InputError: the file holds nothing of this assembly, a Ref that is no base, or two bases of one experiment at one place.
+        InputError: the file is cut short, holds nothing of this assembly, a Ref that is no base, an experiment without a name, on two
+            chromosomes or with a gap of more than 10,000 bp, or two bases of one experiment at one place.
     """
     # ASSUME: the construct of an MPRA carries the reference alleles that its file names; where that is in doubt (SORT1,
     # chr1:109,817,590 of hg19) windows around other variants hold the base that the file names.
-    table = read_table(path, dict.fromkeys(COLUMNS, str))
+    try:
+        table = read_table(path, dict.fromkeys(COLUMNS, str))
+    except (EOFError, OSError, zlib.error) as error:
+        raise InputError(f"{path}: cut short or no gzip file ({error}); fetch it again") from None
     table["line"] = np.arange(2, len(table) + 2)
     table = table[(table["Release"] == RELEASES.get(assembly)) & table["Pos"].ne("NA")]
     if table.empty:
         raise InputError(f"{path}: holds no variant of {assembly or 'no assembly'}; it may have {', '.join(RELEASES)}")
-    for name, good, what in (("Pos", table["Pos"].str.fullmatch(r"[1-9]\d*"), "place"), ("Ref", table["Ref"].isin([*"ACGT"]), "base")):
+    for name, good, what in (
+        ("Element", table["Element"].str.strip() != "", "name"),
+        ("Pos", table["Pos"].str.fullmatch(r"[1-9]\d{0,9}"), "place"),
+        ("Ref", table["Ref"].isin([*"ACGT"]), "base"),
+    ):
         if not good.all():
             at = table[~good].iloc[0]
             raise InputError(f"{path}: line {at['line']}: {name} is {at[name]!r}, which is no {what}; fetch the file again")
-    bases = table.assign(Pos=table["Pos"].astype(np.int64)).drop_duplicates(["Element", "Pos", "Ref"])
+    table = table.assign(Pos=table["Pos"].astype(np.int64))
+    _check_places(path, table)
+    bases = table.drop_duplicates(["Element", "Pos", "Ref"])
     twice = bases[bases.duplicated(["Element", "Pos"])]
     if len(twice):
         at = twice.iloc[0]
@@ -47,6 +59,23 @@ def rebuild(path: Path, assembly: str) -> dict[str, tuple[int, np.ndarray]]:
             f"{path}: line {at['line']}: Ref of {at['Element']} at {at['Pos']} is {at['Ref']}, but another on a line before; mend one"
         )
     return {experiment: _spell(some) for experiment, some in bases.groupby("Element", sort=False)}
+
+
+def _check_places(path: Path, table: pd.DataFrame) -> None:
+    """Refuse an experiment on two chromosomes, or with a place far from its others."""
+    elsewhere = table[table["Chrom"] != table.groupby("Element")["Chrom"].transform("first")]
+    if len(elsewhere):
+        at = elsewhere.iloc[0]
+        raise InputError(
+            f"{path}: line {at['line']}: {at['Element']} is on chromosome {at['Chrom']}, but on another on a line before; mend one"
+        )
+    ordered = table.sort_values(["Element", "Pos"])
+    gap = ordered.groupby("Element")["Pos"].diff()
+    if (gap > FARTHEST).any():
+        at = ordered.loc[gap.idxmax()]
+        raise InputError(
+            f"{path}: line {at['line']}: Pos {at['Pos']} of {at['Element']} is {int(gap.max()):,} bp from the one before it; mend one"
+        )
 
 
 def _spell(bases: pd.DataFrame) -> tuple[int, np.ndarray]:

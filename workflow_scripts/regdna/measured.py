@@ -148,9 +148,10 @@ def reliability(measured: np.ndarray, p_value: np.ndarray) -> tuple[float, int]:
 def usable(table: pd.DataFrame) -> tuple[np.ndarray, dict[str, int]]:
     """Which rows are held against a score, bool (n,), and reason to number of the others."""
     known = table["measured"].notna().to_numpy()
-    few = known & (table["barcodes"] < FEWEST_BARCODES).to_numpy() if "barcodes" in table else np.zeros(len(table), bool)
-    counts = {"nothing measured": int((~known).sum()), f"fewer than {FEWEST_BARCODES} barcodes": int(few.sum())}
-    return known & ~few, {reason: count for reason, count in counts.items() if count}
+    barcodes = table["barcodes"].to_numpy(float) if "barcodes" in table else np.full(len(table), np.inf)
+    few, unknown = known & (barcodes < FEWEST_BARCODES), known & np.isnan(barcodes)
+    counts = {"nothing measured": ~known, f"fewer than {FEWEST_BARCODES} barcodes": few, "number of barcodes not known": unknown}
+    return known & ~few & ~unknown, {reason: int(which.sum()) for reason, which in counts.items() if which.any()}
 
 
 def kind_of(measured: pd.Series) -> str:

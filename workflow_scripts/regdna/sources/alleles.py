@@ -23,6 +23,7 @@ MISMATCH, ANCHOR, BOTH = "REF is not what the assembly holds", "no base before i
 KEY = ["contig", "position", "ref", "alt"]
 FIRST = ["line", "chrom", "contig", "position", "id", "ref", "alt", "kind"]
 NAMED = 10  # lines that a message names
+FEWEST = 100  # single-base alleles from which on it is told whether a file is of another assembly
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def place(lines: Lines, genome: Genome, lengths: dict[str, int], mismatch: str =
         elements: whether the genome holds elements, by the variants' id, rather than chromosomes.
 
     Raises:
-        InputError: ``fail``, and a REF is not what the genome holds.
+        InputError: ``fail``, and a REF is not what the genome holds; or that is so of more than half of at least 100 single-base alleles,
+            whatever ``mismatch`` is, unless with ``flip`` nearly all are of the other order, or nearly all of the other strand.
     """
     table, out = lines.kept, list(lines.out)
 
@@ -153,6 +155,7 @@ def _equal(held, at, codes, bounds):
 def _compared(lines: Lines, table: pd.DataFrame, genome: Genome, mismatch: str) -> tuple[pd.DataFrame, np.ndarray, dict[str, int]]:
     """The table with alleles flipped where that is asked for, which rows fit then, and how many were flipped how."""
     fits = _agrees(table, genome, table["ref"])
+    _check_most(lines, table, genome, mismatch, fits)
     if mismatch == "fail" and not fits.all():
         wrong = table[~fits]
         named = ", ".join(f"{row.line} ({row.chrom}:{row.position + 1} {row.ref})" for row in wrong.head(NAMED).itertuples())
@@ -179,6 +182,27 @@ def _compared(lines: Lines, table: pd.DataFrame, genome: Genome, mismatch: str) 
     if "measured" in table and not labelled(table["measured"]):
         table["measured"] = np.where(swapped, -table["measured"], table["measured"])
     return table, fits | swapped | complemented, {"swapped": int(swapped.sum()), "complemented": int(complemented.sum())}
+
+
+def _check_most(lines: Lines, table: pd.DataFrame, genome: Genome, mismatch: str, fits: np.ndarray) -> None:
+    """End the run where most single-base alleles do not stand where they say they do: what fits then fits by chance."""
+    single = ((table["ref"].str.len() == 1) & (table["alt"].str.len() == 1)).to_numpy(bool)
+    some, good = table[single], fits[single]
+    if len(some) < FEWEST or 2 * good.sum() >= len(some):
+        return
+    if mismatch == "flip":
+        # By chance half of all bases are REF or ALT, and half are their complements: 0.9 is far from both.
+        swapped = _agrees(some, genome, some["alt"])
+        complemented = _agrees(some, genome, some["ref"].map(_other_strand))
+        if max((good | swapped).mean(), (good | complemented).mean()) >= 0.9:
+            return
+    further = int(_agrees(some.assign(position=some["position"] + 1), genome, some["ref"]).sum())
+    shifted = f" ({further:,} fit one base further on: is POS counted from 0?)" if 10 * further >= 9 * len(some) else ""
+    wrong = len(some) - int(good.sum())
+    raise InputError(
+        f"{lines.path}: REF of {wrong:,} of {len(some):,} single-base alleles is not what the assembly holds{shifted}; "
+        "give variants of the dataset's assembly, with POS from 1"
+    )
 
 
 def _other_strand(allele: str) -> str:
@@ -256,9 +280,9 @@ def _also_positive(table: pd.DataFrame) -> np.ndarray:
     """Negatives of a set of labels whose alleles are also a positive's, bool (n,)."""
     if "measured" not in table or not labelled(table["measured"]):
         return np.zeros(len(table), bool)
-    positive = table["measured"].eq(1).to_numpy(bool)
+    positive, negative = (table["measured"].eq(label).to_numpy(bool) for label in (1, 0))
     alleles = pd.MultiIndex.from_frame(table[KEY])
-    return ~positive & alleles.isin(alleles[positive])
+    return negative & alleles.isin(alleles[positive])
 
 
 def kinds(ref: pd.Series, alt: pd.Series) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from isal import igzip, isal_zlib
 
 from regdna.step import InputError
@@ -16,17 +17,42 @@ from regdna.step import InputError
 # What makes a line one that cannot be read, by column; what can be read but not scored is said where that is found out.
 COLUMNS, TEXT, POSITION = "too few or too many columns", "bytes that are no text", "POS is no whole number"
 EMPTY, MEASURED = "REF or ALT is empty", "what was measured is no number"
-BROKEN = (COLUMNS, TEXT, POSITION, EMPTY, MEASURED)
+LABEL = "label is neither 0 nor 1"
+BROKEN = (COLUMNS, TEXT, POSITION, EMPTY, MEASURED, LABEL)
 SHOWN = 200  # characters of a line that are kept
 KEYS = ("chrom", "pos", "ref", "alt")
-ALIASES = {"#chrom": "chrom", "chr": "chrom", "chromosome": "chrom", "name": "id", "rsid": "id", "label": "measured"}
+ALIASES = {"#chrom": "chrom", "chr": "chrom", "chromosome": "chrom", "name": "id", "rsid": "id"}
+# Columns that regdna makes itself, here and in tables of scores: a file's own of that name gets another one.
+RESERVED = {
+    "line", "text", "contig", "position", "kind", "target", "name", "below_views", "diff", "logit", "log2_odds", "deepsea_effect",
+    "logit_seeds", "logit_views", "evalue_2015", "evalue_diff", "percentile",
+}  # fmt: skip
+EACH = ("af", "measured", "label")  # columns that may have a value for each allele
 NOTHING = ("", ".", "NA", "NaN", "nan")
+# Names of assemblies in headers, as regular expressions.
 ASSEMBLIES = {
-    "hg19": ("hg19", "grch37", "hs37", "b37"),
-    "hg38": ("hg38", "grch38", "hs38"),
+    "hg19": (
+        "hg19",
+        "grch37",
+        "hs37",
+        "b37",
+        "assembly19",
+        "g1k_v37",
+        r"gca_000001405\.(?:[1-9]|1[0-4])(?!\d)",
+        r"gcf_000001405\.(?:1[3-9]|2[0-5])(?!\d)",
+    ),
+    "hg38": (
+        "hg38",
+        "grch38",
+        "hs38",
+        "b38",
+        "assembly38",
+        r"gca_000001405\.(?:1[5-9]|2\d)(?!\d)",
+        r"gcf_000001405\.(?:2[6-9]|[34]\d)(?!\d)",
+    ),
     "another": ("hg18", "ncbi36", "t2t", "chm13", "mm10", "mm39"),
 }
-CONTIG = re.compile(r"^##contig=<ID=(?P<name>[^,>]+).*?[,<]length=(?P<length>\d+)")
+FIELD = re.compile(r'(?P<key>\w+)=(?P<value>"(?:[^"\\]|\\.)*"|[^,>]*)')
 GZIP, END = b"\x1f\x8b", bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 
 
@@ -51,14 +77,15 @@ def read_lines(path: Path, assembly: str, lengths: dict[str, int]) -> Lines:
     """Read a file of variants; what it is, its content says: VCF, BCF, Parquet, or a table with tabs or commas, plain or gzipped.
 
     A table has a header within its first ten lines that names chrom (or chr, chromosome), pos (from 1), ref and alt. Of a VCF's INFO
-    only AF (column af) and LABEL (column measured) are read, each allele's own where there is one a allele.
+    only AF (column af) and LABEL (column label) are read, each allele's own where there is one a allele. A column by a name that regdna
+    makes itself is kept as NAME_given.
 
     Args:
         assembly: of the dataset; a VCF that names another is refused.
         lengths: bp of the assembly's chromosomes; a VCF whose header says otherwise is refused.
 
     Raises:
-        InputError: the file is none of these, cut short, or of another assembly.
+        InputError: the file is none of these, cut short, of another assembly, or names a column twice.
     """
     with open(path, "rb") as file:
         start = file.read(65536)
@@ -74,6 +101,11 @@ def read_lines(path: Path, assembly: str, lengths: dict[str, int]) -> Lines:
         raise InputError(f"{path}: is {kind}; save it as VCF, or as a table in UTF-8 text")
     head = start.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="replace").splitlines()[:10]
     at = next((at for at, line in enumerate(head) if _names_columns(line)), None)
+    if at is None and _like_bed(head):
+        raise InputError(
+            f"{path}: has no header, and its columns look like BED (chrom, start, end, ref, alt), which is not read; "
+            f"name the columns {', '.join(KEYS)} in a header (pos from 1: start + 1)"
+        )
     if any(line.startswith(("##fileformat=VCF", "#CHROM\tPOS\tID")) for line in head) or (at is None and _like_vcf(path, head)):
         return _vcf(path, _text_lines(path), assembly, lengths)
     if at is None:
@@ -83,7 +115,7 @@ def read_lines(path: Path, assembly: str, lengths: dict[str, int]) -> Lines:
 
 def _check_end(path: Path, start: bytes) -> None:
     """Refuse a bgzipped file without its last, empty block: it may have been cut between two others, where gzip sees no fault."""
-    if start[3] & 4 and b"BC\x02\x00" in start[10:32]:
+    if len(start) > 3 and start[3] & 4 and b"BC\x02\x00" in start[10:32]:
         with open(path, "rb") as file:
             file.seek(max(path.stat().st_size - len(END), 0))
             if file.read() != END:
@@ -137,6 +169,19 @@ def _like_vcf(path: Path, head: list[str]) -> bool:
     return ".vcf" in path.name or (len(fields) >= 5 and fields[1].isdecimal() and set(fields[3].upper()) <= set("ACGTN"))
 
 
+def _like_bed(head: list[str]) -> bool:
+    """Whether lines have a start, an end no further from it than REF is long, and alleles, where VCF has POS, ID, REF and ALT."""
+    rows = [line.split("\t") for line in head if line.strip()]
+    return bool(rows) and all(
+        len(row) >= 5
+        and row[1].isdecimal()
+        and row[2].isdecimal()
+        and 0 <= int(row[2]) - int(row[1]) <= len(row[3])
+        and set(row[3].upper()) <= set("ACGTN-")
+        for row in rows
+    )
+
+
 def _vcf(path: Path, lines: Iterator[tuple[int, bytes]], assembly: str, lengths: dict[str, int]) -> Lines:
     kept, out, titled = [], [], False
     for number, raw in lines:
@@ -164,8 +209,8 @@ def _vcf(path: Path, lines: Iterator[tuple[int, bytes]], assembly: str, lengths:
                 _value(info, "LABEL") if "LABEL=" in info else "",
             )
         )
-    table = pd.DataFrame(kept, columns=["line", "text", "chrom", "pos", "id", "ref", "alt", "af", "measured"], dtype=object)
-    for name in ("af", "measured"):
+    table = pd.DataFrame(kept, columns=["line", "text", "chrom", "pos", "id", "ref", "alt", "af", "label"], dtype=object)
+    for name in ("af", "label"):
         if not table[name].astype(bool).any():
             del table[name]
     notes = [] if titled else [f"{path}: has no line #CHROM; its columns are taken for CHROM, POS, ID, REF, ALT"]
@@ -194,12 +239,12 @@ def _split(table: pd.DataFrame) -> pd.DataFrame:
     some = table[several].copy()
     some["alt"] = some["alt"].str.split(",")
     count = some["alt"].str.len().to_numpy()
-    for name in {"af", "measured"} & set(some):
+    for name in set(EACH) & set(some):
         each = some[name].str.split(",")
         own = each.str.len().to_numpy() == count
         shared = np.where(each.str.len() == 1, some[name], "")
         some[name] = [values if mine else [one] * n for values, mine, one, n in zip(each, own, shared, count, strict=True)]
-    lists = [name for name in ("alt", "af", "measured") if name in some]
+    lists = [name for name in ("alt", *EACH) if name in some]
     whole = pd.concat([table[~several], some.explode(lists)])
     return whole.sort_index(kind="stable").reset_index(drop=True)
 
@@ -207,16 +252,24 @@ def _split(table: pd.DataFrame) -> pd.DataFrame:
 def _check_header(path: Path, number: int, line: str, assembly: str, lengths: dict[str, int]) -> None:
     """Refuse what is of another assembly by the name of its reference, or by the length of a chromosome."""
     give = f"but the dataset is {assembly}; give that assembly's variants"
-    if line.startswith("##reference="):
-        named = {name for name, aliases in ASSEMBLIES.items() if re.search(rf"(?<![a-z0-9])({'|'.join(aliases)})", line.lower())}
-        if named and assembly in ASSEMBLIES and assembly not in named:
+    if line.lower().startswith("##reference="):
+        if _another(line, assembly):
             raise InputError(f"{path}: line {number} says {line.strip()[2:]}, {give}")
-    match = CONTIG.match(line)
-    if match:
-        chrom = match["name"] if match["name"] in lengths else f"chr{match['name']}"
-        if lengths.get(chrom, int(match["length"])) != int(match["length"]):
-            said = f"{match['name']} has {int(match['length']):,} bp, not {lengths[chrom]:,}"
-            raise InputError(f"{path}: line {number} says that {said}, {give}")
+    elif line.lower().startswith("##contig=<"):
+        said = {match["key"].lower(): match["value"].strip('" ') for match in FIELD.finditer(line[len("##contig=<") :])}
+        name, length = said.get("id", ""), said.get("length", "")
+        chrom = name if name in lengths else f"chr{name}"
+        if chrom in lengths and length.isdecimal() and int(length) != lengths[chrom]:
+            raise InputError(f"{path}: line {number} says that {name} has {int(length):,} bp, not {lengths[chrom]:,}, {give}")
+        # Decoys and viruses may come from anywhere.
+        if chrom in lengths and _another(said.get("assembly", ""), assembly):
+            raise InputError(f"{path}: line {number} says that {name} is of {said['assembly']}, {give}")
+
+
+def _another(text: str, assembly: str) -> bool:
+    """Whether a text names assemblies that are known, and none of them is this one."""
+    named = {name for name, aliases in ASSEMBLIES.items() if re.search(rf"(?<![a-z0-9])(?:{'|'.join(aliases)})", text.lower())}
+    return bool(named) and assembly in ASSEMBLIES and assembly not in named
 
 
 def _names_columns(line: str) -> bool:
@@ -229,48 +282,75 @@ def _names(fields: list[str]) -> list[str]:
     return [ALIASES[name] if name in ALIASES and ALIASES[name] not in names else name for name in names]
 
 
+def _renamed(path: Path, where: str, names: list[str]) -> tuple[list[str], list[str]]:
+    """Names of columns that do not get into each other's way or into regdna's, and what is to be said of it.
+
+    Raises:
+        InputError: two columns have one name.
+    """
+    names = [name or f"column {number}" for number, name in enumerate(names, start=1)]
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: {where}column {max(names, key=names.count)!r} is named twice; rename one")
+    taken, out = {*names, *RESERVED}, []
+    for name in names:
+        new = name
+        while new in RESERVED or (new != name and new in taken):
+            new += "_given"
+        taken.add(new)
+        out.append(new)
+    moved = [f"{name} is kept as {new}" for name, new in zip(names, out, strict=True) if name != new]
+    return out, [f"{path}: columns by names of regdna's own: {', '.join(moved)}"] if moved else []
+
+
 def _fields(line: str, separator: str) -> list[str]:
     return next(csv.reader([line])) if separator == "," and '"' in line else line.split(separator)
 
 
 def _table(path: Path, header: int) -> Lines:
-    kept, out, names, separator = [], [], [], ""
+    kept, out, notes, names, separator = [], [], [], [], ""
     for number, raw in _text_lines(path):
         text = _decoded(raw)
         if number <= header or not raw.strip() or (names and raw.startswith(b"#")):
             continue
+        if text is None and not names:
+            raise InputError(f"{path}: line {number}: the header is no UTF-8 text; save the table as UTF-8")
         if text is None:
             out.append((number, TEXT, raw[:SHOWN].decode("utf-8", errors="backslashreplace")))
         elif not names:
             separator = "\t" if "\t" in text else ","
-            names = _names(_fields(text, separator))
-            if len(set(names)) < len(names):
-                raise InputError(f"{path}: line {number}: column {max(names, key=names.count)!r} is named twice; rename one")
+            given = _names(_fields(text, separator))
+            names, notes = _renamed(path, f"line {number}: ", given)
         else:
             fields = _fields(text, separator)
             if len(fields) == len(names):
                 kept.append((number, text[:SHOWN], *fields))
             else:
                 out.append((number, COLUMNS, text[:SHOWN]))
-    return Lines(path, pd.DataFrame(kept, columns=["line", "text", *names], dtype=object), out)
+    table = pd.DataFrame(kept, columns=["line", "text", *names], dtype=object)
+    bare = [name for name, said in zip(names, given, strict=True) if not said and not table[name].str.strip().astype(bool).any()]
+    return Lines(path, table.drop(columns=bare), out, notes)
 
 
 def _parquet(path: Path) -> Lines:
     """Rows of a Parquet file, each by its number from 1."""
-    table = pd.read_parquet(path)
-    table.columns = _names([str(name) for name in table.columns])
+    try:
+        table = pd.read_parquet(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: cut short or no Parquet file ({' '.join(str(error).split())}); fetch it again") from None
+    table.columns, notes = _renamed(path, "", _names([str(name) for name in table.columns]))
     missing = [name for name in KEYS if name not in table]
     if missing:
         raise InputError(f"{path}: column {', '.join(missing)} is missing; it needs {', '.join(KEYS)} (pos from 1)")
     table = table.astype(object).where(table.notna(), "").astype(str)
     text = table[list(KEYS)].agg("\t".join, axis=1).str[:SHOWN] if len(table) else pd.Series([], dtype=object)
-    return Lines(path, table.assign(text=text, line=np.arange(1, len(table) + 1)))
+    return Lines(path, table.assign(text=text, line=np.arange(1, len(table) + 1)), notes=notes)
 
 
 def typed(lines: Lines) -> Lines:
     """Lines with numbers for what is one: position (0-based) for pos, measured, p_value, barcodes, af; ref and alt in capitals.
 
-    A line of several alternate alleles becomes a row each. Lines where one of these cannot be read go to ``out``.
+    A column label becomes measured, where there is no such column: 1, 0 or nothing. A line of several alternate alleles becomes a row
+    each. Lines where one of these cannot be read go to ``out``; an af that is no number from 0 to 1 is taken as unknown, and said.
     """
     table = _split(lines.kept.reset_index(drop=True))
     text = {name: table[name].astype(str).str.strip() for name in table if name not in ("line", "text")}
@@ -278,8 +358,12 @@ def typed(lines: Lines) -> Lines:
     reasons[~text["pos"].str.fullmatch(r"[0-9]{1,12}").to_numpy(bool)] = POSITION
     reasons[((text["ref"] == "") | (text["alt"] == "")).to_numpy(bool)] = EMPTY
     if "measured" in text:
-        numbers = pd.to_numeric(text["measured"], errors="coerce")
-        reasons[(numbers.isna() & ~text["measured"].isin(NOTHING)).to_numpy(bool)] = MEASURED
+        reasons[~np.isfinite(_numbers(text["measured"])) & ~text["measured"].isin(NOTHING).to_numpy(bool)] = MEASURED
+    elif "label" in text:
+        labels = text.pop("label")
+        numbers = _numbers(labels.str.lower().replace({"true": "1", "false": "0"}))
+        reasons[~(np.isin(numbers, [0, 1]) | labels.isin(NOTHING).to_numpy(bool))] = LABEL
+        text["measured"] = pd.Series(numbers, labels.index)
     bad = reasons != ""
     out = list(zip(table["line"][bad], reasons[bad], table["text"][bad], strict=True))
     good = {name: column[~bad] for name, column in text.items()}
@@ -296,8 +380,18 @@ def typed(lines: Lines) -> Lines:
     )
     for name in ("measured", "p_value", "barcodes", "af"):
         if name in good:
-            made[name] = pd.to_numeric(good.pop(name), errors="coerce").astype(np.float64)
-    taken = {*made.columns, "contig", "kind"}
-    for name, column in good.items():
-        made[f"{name}_given" if name in taken else name] = column
-    return Lines(lines.path, made.reset_index(drop=True), [*lines.out, *out], lines.notes)
+            made[name] = _numbers(good.pop(name))
+    notes = list(lines.notes)
+    if "af" in made:
+        share = made["af"].between(0, 1).to_numpy()
+        wrong = int((~share & ~text["af"][~bad].isin(NOTHING).to_numpy(bool)).sum())
+        made["af"] = made["af"].where(share)
+        if wrong:
+            notes.append(f"{lines.path}: af of {wrong:,} alleles is no number from 0 to 1; it is taken as unknown")
+    made = made.assign(**good)
+    return Lines(lines.path, made.reset_index(drop=True), [*lines.out, *out], notes)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """Numbers of a column, float64 (n,); NaN for what is none."""
+    return pd.to_numeric(column, errors="coerce").to_numpy(np.float64)

@@ -9,7 +9,7 @@ from regdna.step import InputError
 
 RELEASES = {"hg19": "GRCh37", "hg38": "GRCh38"}
 MPRA = {"barcodes", "coefficient", "pvalue", "element", "release"}
-DEEPSEA = {"fold", "measured"}
+DEEPSEA = {"fold", "label"}
 # ASSUME: at chr1:109,817,590 of hg19 (rs12740374) the MPRA construct of SORT1 carries T, not the reference's G: the numbers of
 # barcodes of the three experiments are those of a T template. Effects there are relative to T, so the site is left out.
 DOUBTFUL = {"hg19": "1:109817590", "hg38": "1:109274968"}
