@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from regdna.measured import kind_of
 from regdna.motifs import read_motifs
 from regdna.page.dossier import Dossier, render
 from regdna.page.results import Locus
+from regdna.sources.variant_sets import kind_of
 from regdna.step import run
 from regdna.store import write_text
 

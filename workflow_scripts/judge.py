@@ -8,6 +8,7 @@ import pandas as pd
 
 from regdna import measured as judging
 from regdna.manifest import read_table
+from regdna.sources.variant_sets import kind_of
 from regdna.step import run
 from regdna.store import atomic
 from regdna.variants.table import read_blocks
@@ -34,7 +35,7 @@ def main(scores: Path, elements: Path, measured: Path, against: dict, replicate_
     about, table = parts[0].about, pd.concat([one.table for one in parts], ignore_index=True)
     if "measured" not in table:
         table["measured"] = np.nan
-    kind = judging.kind_of(table["measured"])
+    kind = kind_of(table["measured"])
     kept, unusable = judging.usable(table)
     ids = table["id"] if kind == "effects" else None
     judging.check_against(against, ids, about, f"variants {about['variants']}")

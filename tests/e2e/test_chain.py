@@ -21,6 +21,8 @@ from regdna.targets import Targets
 
 pytestmark = pytest.mark.slow
 
+PAGES = {"render_report", "document_locus", "all"}
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
@@ -93,15 +95,16 @@ class TestFinished:
         [
             ("workflow_scripts/regdna/metrics.py", '"""Point metrics', '"""Metrics', set()),
             ("workflow_scripts/regdna/metrics.py", "positives = int(labels.sum())", "positives = int(np.sum(labels))",
-             {"evaluate_model", "compare_models", "render_report", "all"}),
+             {"evaluate_model", "judge_variants", "compare_models", "render_report", "all"}),
             ("workflow_scripts/regdna/verdict.py", "low > 0 or high < 0", "high < 0 or low > 0",
              {"compare_models", "render_report", "all"}),
-            ("workflow_scripts/regdna/page/__init__.py", None, None, {"render_report", "all"}),
-            ("workflow_scripts/regdna/templates/report.css", "max-width: 80rem", "max-width: 70rem", {"render_report", "all"}),
-            ("workflow_scripts/regdna/models/registry.yaml", "Genome Res 26:990", "Genome Research 26:990", {"render_report", "all"}),
+            ("workflow_scripts/regdna/page/__init__.py", None, None, PAGES),
+            ("workflow_scripts/regdna/templates/report.css", "max-width: 80rem", "max-width: 70rem", PAGES),
+            ("workflow_scripts/regdna/models/registry.yaml", "Genome Res 26:990", "Genome Research 26:990", PAGES),
             ("workflow_scripts/regdna/step.py", "REPORT_SECONDS = 30", "REPORT_SECONDS = 20", set()),
-            ("resources/loci.tsv", "DGCR8 promoter", "Promoter of DGCR8", {"render_report", "all"}),
-            ("tests/studies/tiny.yaml", "replicates: 200", "replicates: 300", {"evaluate_model", "compare_models", "render_report", "all"}),
+            ("resources/loci.tsv", "DGCR8 promoter", "Promoter of DGCR8", PAGES),
+            ("tests/studies/tiny.yaml", "replicates: 200", "replicates: 300",
+             {"evaluate_model", "judge_variants", "compare_models", "render_report", "all"}),
             ("tests/studies/tiny.yaml", "note: Exclusive classes", "note: Classes", {"render_report", "all"}),
         ],
     )  # fmt: skip

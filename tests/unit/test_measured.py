@@ -10,6 +10,7 @@ from scipy import stats
 from regdna import measured
 from regdna.bootstrap import draw_counts, interval, replicate
 from regdna.metrics import auroc, average_precision
+from regdna.sources import variant_sets
 from regdna.step import InputError
 
 ELEMENTS = pd.DataFrame(
@@ -234,7 +235,7 @@ def test_too_few_barcodes_and_nothing_measured_are_counted_out():
 
 @pytest.mark.parametrize(("values", "kind"), [([0, 1, np.nan], "labels"), ([1.0], "labels"), ([0.5, 1], "effects"), ([np.nan], "nothing")])
 def test_what_was_measured_is_seen_in_the_numbers(values, kind):
-    assert measured.kind_of(pd.Series(values, dtype=float)) == kind
+    assert variant_sets.kind_of(pd.Series(values, dtype=float)) == kind
 
 
 def test_blocks_begin_at_the_first_position_of_each_chromosome():

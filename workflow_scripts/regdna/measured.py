@@ -154,12 +154,6 @@ def usable(table: pd.DataFrame) -> tuple[np.ndarray, dict[str, int]]:
     return known & ~few & ~unknown, {reason: int(which.sum()) for reason, which in counts.items() if which.any()}
 
 
-def kind_of(measured: pd.Series) -> str:
-    """What was measured: ``labels`` if 0 and 1 alone, ``effects`` if other numbers, else ``nothing``."""
-    known = measured.dropna()
-    return "nothing" if known.empty else "labels" if known.isin([0, 1]).all() else "effects"
-
-
 def canonical(cell_type: str) -> str:
     """A cell type as it is compared: small letters and digits alone."""
     return re.sub(r"[\W_]+", "", cell_type.lower())

@@ -66,3 +66,9 @@ def _mpra(path: Path, lines: Lines, assembly: str) -> Lines:
         }
     )
     return typed(Lines(path, kept, out, lines.notes))
+
+
+def kind_of(measured: pd.Series) -> str:
+    """What was measured: ``labels`` if 0 and 1 alone, ``effects`` if other numbers, else ``nothing``."""
+    known = measured.dropna()
+    return "nothing" if known.empty else "labels" if known.isin([0, 1]).all() else "effects"
