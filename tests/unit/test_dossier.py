@@ -69,6 +69,13 @@ def test_a_known_variant_of_another_reference_or_elsewhere_is_not_listed(dossier
         assert all("known" not in why for _, _, why in chosen(replace(dossier, place=place), 1))
 
 
+def test_a_known_variant_of_another_reference_is_named_as_left_out(dossier):
+    place = dossier.place.copy()
+    place["variants"] = "chr1:101C>T chr1:102C>T"
+    text = render(replace(dossier, place=place))
+    assert "chr1:102C&gt;T: the sequence holds another base there" in text and "left out" not in render(dossier)
+
+
 def test_a_row_holds_effects_measurements_and_motifs(dossier):
     rows = variants(dossier)["rows"]
     first = [one["text"] for one in rows[0]]

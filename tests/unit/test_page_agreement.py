@@ -9,7 +9,7 @@ from test_page import Page
 from regdna import plots
 from regdna.agreement import compare
 from regdna.page import agreement as module
-from regdna.page.agreement import Agreed, show
+from regdna.page.agreement import Compared, show
 from regdna.page.template import engine
 
 LOOKS = plots.series({"basset": ("cnn", "basset", ""), "nt": ("transformer", "nt · random weights", "")})
@@ -33,7 +33,7 @@ def made(tmp_path):
             path = tmp_path / f"results/study/dhs/{model}/variants/dbsnp.agreement.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             held.to_parquet(path, index=False)
-            out.append(Agreed.read(path))
+            out.append(Compared.read(path))
         return out
 
     return of

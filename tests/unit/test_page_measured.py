@@ -9,7 +9,7 @@ from scipy.stats import norm
 from test_page import Page
 
 from regdna import measured, plots
-from regdna.page.measured import Judged, show
+from regdna.page.measured import Compared, show
 from regdna.page.template import engine
 from regdna.sources.variant_sets import DOUBT
 
@@ -68,7 +68,7 @@ def read(folder, name, made):
         path = folder / PATH.format(model, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         made(seed).to_parquet(path)
-        found.append(Judged.read(path))
+        found.append(Compared.read(path))
     return found
 
 

@@ -5,11 +5,11 @@ import numpy as np
 from regdna import plots
 from regdna.models import ARCHITECTURES
 from regdna.page import agreement, answer, controls, figures, measured, methods, tables, training
-from regdna.page.results import Agreed, Job, Judged, Locus, Results, Variants
+from regdna.page.results import Compared, Job, Locus, Results, Variants
 from regdna.page.template import engine
 from regdna.step import InputError
 
-__all__ = ["Agreed", "Job", "Judged", "Locus", "Results", "Variants", "render"]
+__all__ = ["Compared", "Job", "Locus", "Results", "Variants", "render"]
 
 
 def render(results: Results) -> str:

@@ -5,14 +5,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from regdna import plots
-from regdna.page.results import Agreed, pick
+from regdna.page.results import Compared, pick
 from regdna.page.text import cell, estimate, figure, number, remake, table, words
 
 SHOWN = 40
 AXES = {"diff": "|diff|", "log2_odds": "|log2 odds|"}
 
 
-def show(some: list[Agreed], looks: dict[str, plots.Series]) -> dict:
+def show(some: list[Compared], looks: dict[str, plots.Series]) -> dict:
     """One set of variants of one dataset, every model of it: for ``agreement.html.j2``.
 
     Args:
@@ -33,7 +33,7 @@ def show(some: list[Agreed], looks: dict[str, plots.Series]) -> dict:
     }
 
 
-def facts(some: list[Agreed]) -> list[tuple[str, str]]:
+def facts(some: list[Compared]) -> list[tuple[str, str]]:
     """What is compared with what, and by which rules."""
     about = some[0].about
     source = about["source"]
@@ -50,7 +50,7 @@ def facts(some: list[Agreed]) -> list[tuple[str, str]]:
     ]
 
 
-def groups(some: list[Agreed]) -> dict:
+def groups(some: list[Compared]) -> dict:
     """One row a model and group of targets: medians over its matched targets."""
     rows = []
     for one in some:
@@ -66,7 +66,7 @@ def groups(some: list[Agreed]) -> dict:
     return table("Agreement with the published weights: medians over matched targets", columns, rows, remake([one.path for one in some]))
 
 
-def targets(some: list[Agreed]) -> dict:
+def targets(some: list[Compared]) -> dict:
     """One row a matched target and model, with intervals."""
     rows, cut = [], ""
     for one in some:
@@ -94,7 +94,7 @@ def judged(row: pd.Series) -> dict:
     return cell(row["value"], estimate(row["value"], row["low"], row["high"]) if np.isfinite(row["value"]) else "undefined")
 
 
-def unmatched(some: list[Agreed]) -> dict | None:
+def unmatched(some: list[Compared]) -> dict | None:
     """One row a reason for which targets have no published one; None where all have."""
     rows = []
     for one in some:
@@ -107,7 +107,7 @@ def unmatched(some: list[Agreed]) -> dict | None:
     return table("Targets without a published one", ["model", "why", "targets", "which"], rows, remake([one.path for one in some]))
 
 
-def quantiles(some: list[Agreed], looks: dict[str, plots.Series]) -> dict:
+def quantiles(some: list[Compared], looks: dict[str, plots.Series]) -> dict:
     """Quantiles of a model's effect sizes against those of the published, by group of targets."""
     points = pd.concat([pick(one.table, what="quantile").assign(model=one.model) for one in some], ignore_index=True)
     last = points[points["score"] == "log2_odds"].groupby(["model", "group"], sort=False).last()

@@ -59,6 +59,7 @@ def render(dossier: Dossier) -> str:
             palette=plots.PALETTE,
             nearest=_nearest(dossier.nearest, dossier.place.chrom),
             variants=variants(dossier),
+            misplaced=misplaced(dossier),
             figures=[_figure(dossier, target) for target in shown(dossier)],
             targets=len(about["targets"]),
             experiments=sorted(set(dossier.measured["experiment"])),
@@ -156,6 +157,13 @@ def chosen(dossier: Dossier, target: int) -> list[tuple[int, int, list[str]]]:
     for row in single.loc[single["measured"].abs().sort_values(ascending=False, kind="stable").index[:LARGEST]].itertuples():
         why.setdefault((row.position - about["start"], int(encode(row.alt)[0])), []).append("among the largest measured")
     return [(at, base, list(dict.fromkeys(reasons))) for (at, base), reasons in sorted(why.items())]
+
+
+def misplaced(dossier: Dossier) -> list[str]:
+    """The variants that the locus is known for whose reference base is not what the dataset's sequence holds there."""
+    codes, start = dossier.loci[0].codes, dossier.loci[0].about["start"]
+    places = [(text, text.rpartition(":")[2].partition(">")[0]) for text in dossier.place.variants.split()]
+    return [text for text, at in places if codes[int(at[:-1]) - 1 - start] != encode(at[-1])[0]]
 
 
 def _motifs(dossier: Dossier, at: int, base: int) -> str:

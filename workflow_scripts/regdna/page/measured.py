@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from regdna import plots
-from regdna.page.results import Judged, pick
+from regdna.page.results import Compared, pick
 from regdna.page.text import DASH, cell, estimate, figure, number, remake, table, words
 from regdna.sources.variant_sets import DOUBT
 
@@ -18,7 +18,7 @@ TERMS = {
 SHOWN_UNMATCHED = 30
 
 
-def show(some: list[Judged], looks: dict[str, plots.Series]) -> dict:
+def show(some: list[Compared], looks: dict[str, plots.Series]) -> dict:
     """One set of variants of one dataset, judged by every model: for ``measured.html.j2``.
 
     Args:
@@ -41,7 +41,7 @@ def show(some: list[Judged], looks: dict[str, plots.Series]) -> dict:
     }
 
 
-def counted(some: list[Judged]) -> list[str]:
+def counted(some: list[Compared]) -> list[str]:
     """How many variants were judged, and which were not."""
     said = []
     for one in some:
@@ -70,7 +70,7 @@ def listed(counts: dict[str, int]) -> str:
     return "; ".join(f"{reason} {count:,}" for reason, count in counts.items() if count) or "none"
 
 
-def effects(some: list[Judged], looks: dict[str, plots.Series]) -> dict:
+def effects(some: list[Compared], looks: dict[str, plots.Series]) -> dict:
     """Correlations with effects of a reporter assay, and their ceilings."""
     titles = some[0].about.get("experiments", {})
     shown = pd.concat([one.table[one.table["headline"]].assign(model=one.model) for one in some], ignore_index=True)
@@ -88,7 +88,7 @@ def effects(some: list[Judged], looks: dict[str, plots.Series]) -> dict:
     return {"notes": shared(without), "tables": [*tables, *([bounds] if bounds else [])], "figures": figures}
 
 
-def correlations(some: list[Judged], shown: pd.DataFrame, titles: dict[str, str]) -> dict:
+def correlations(some: list[Compared], shown: pd.DataFrame, titles: dict[str, str]) -> dict:
     """One row an experiment and model: the results that were fixed beforehand."""
     rows = []
     order = {experiment: at for at, experiment in enumerate(dict.fromkeys(shown["experiment"]))}
@@ -116,14 +116,14 @@ def value(at: pd.DataFrame, edits: str, statistic: str, share: bool = False) -> 
     return cell(one["value"], estimate(one["value"], one["low"], one["high"]) if np.isfinite(one["value"]) else "undefined", detail=detail)
 
 
-def bound(some: list[Judged], experiment: str, model: str) -> dict:
+def bound(some: list[Compared], experiment: str, model: str) -> dict:
     """The noise ceiling of an experiment on the variants that a model was judged by."""
     mine = next(one for one in some if one.model == model)
     found = pick(mine.table, experiment=experiment, edits="all", statistic="ceiling")["value"]
     return cell(found.iloc[0] if len(found) else np.nan)
 
 
-def ceilings(some: list[Judged], titles: dict[str, str]) -> dict | None:
+def ceilings(some: list[Compared], titles: dict[str, str]) -> dict | None:
     """One row an experiment: what its barcodes and its replicates allow, on the variants that the first model was judged by."""
     held = some[0].table
     bounds = pick(held, edits="all").set_index(["experiment", "statistic"])
@@ -151,7 +151,7 @@ def ceilings(some: list[Judged], titles: dict[str, str]) -> dict | None:
     return table(caption, columns, rows, remake([some[0].path]))
 
 
-def dots(some: list[Judged], shown: pd.DataFrame, looks: dict[str, plots.Series]) -> dict:
+def dots(some: list[Compared], shown: pd.DataFrame, looks: dict[str, plots.Series]) -> dict:
     """Pearson's coefficient of each experiment and model with its interval; the noise ceiling as a line."""
     rows = pick(shown, edits="all", statistic="pearson")
     tops = pick(some[0].table, edits="all", statistic="ceiling").set_index("experiment")["value"]
@@ -200,7 +200,7 @@ def paint(rows: pd.DataFrame, tops: dict[str, float], looks: dict[str, plots.Ser
     return drawn
 
 
-def labels(some: list[Judged], looks: dict[str, plots.Series]) -> dict:
+def labels(some: list[Compared], looks: dict[str, plots.Series]) -> dict:
     """Ranking and enrichment of labelled variants."""
     rows = []
     for one in some:
@@ -225,7 +225,7 @@ def judged(row: pd.Series) -> dict:
     return cell(row["value"], estimate(row["value"], row["low"], row["high"]) if np.isfinite(row["value"]) else "undefined")
 
 
-def enrichment(some: list[Judged], points: pd.DataFrame, looks: dict[str, plots.Series]) -> dict:
+def enrichment(some: list[Compared], points: pd.DataFrame, looks: dict[str, plots.Series]) -> dict:
     """Odds ratio of positives by the share taken from the top."""
     alt = "Odds ratio of positives: " + ", ".join(f"{row.model} top {row.share:.0%} {number(row.value, 2)}" for row in points.itertuples())
     caption = (

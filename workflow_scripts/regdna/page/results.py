@@ -69,8 +69,8 @@ class Variants:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What one model's scores of one set of variants are worth: a row a group of variants and statistic, and the metadata."""
+class Compared:
+    """One model's scores of one set of variants, held against measurement or beside published scores: that table, and its ``attrs``."""
 
     dataset: str
     model: str
@@ -80,29 +80,10 @@ class Judged:
     about: dict
 
     @classmethod
-    def read(cls, path: Path) -> "Judged":
-        """What lies at ``results/{study}/{dataset}/{model}/variants/{variants}.measured.parquet``."""
+    def read(cls, path: Path) -> "Compared":
+        """What lies at ``results/{study}/{dataset}/{model}/variants/{variants}.{measured,agreement}.parquet``."""
         held = pd.read_parquet(path)
-        name = path.name.removesuffix(".measured.parquet")
-        return cls(path.parts[-4], path.parts[-3], name, path.as_posix(), held, held.attrs)
-
-
-@dataclass(frozen=True)
-class Agreed:
-    """How far a model's scores of a set of variants agree with the published: the table of ``regdna.agreement``, and its ``attrs``."""
-
-    dataset: str
-    model: str
-    name: str
-    path: str
-    table: pd.DataFrame
-    about: dict
-
-    @classmethod
-    def read(cls, path: Path) -> "Agreed":
-        """What lies at ``results/{study}/{dataset}/{model}/variants/{variants}.agreement.parquet``."""
-        held = pd.read_parquet(path)
-        return cls(path.parts[-4], path.parts[-3], path.name.removesuffix(".agreement.parquet"), path.as_posix(), held, held.attrs)
+        return cls(path.parts[-4], path.parts[-3], path.name.partition(".")[0], path.as_posix(), held, held.attrs)
 
 
 @dataclass(frozen=True)
@@ -147,8 +128,8 @@ class Results:
     certificates: dict[str, dict]
     loci: list[Locus]
     variants: list[Variants]
-    judged: list[Judged]
-    agreed: list[Agreed]
+    judged: list[Compared]
+    agreed: list[Compared]
     places: pd.DataFrame
     assumptions: list[tuple[str, str]]
     versions: dict[str, str]
