@@ -35,12 +35,12 @@ try:
     ASSEMBLIES = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
     LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key=["locus", "assembly"])
     check_loci(LOCI, "resources/loci.tsv")
-    STUDIES = read_studies(Path(config["studies"]), config["study"], SCHEMA["study"], read_yaml(Path("resources/splits.yaml")))
+    STUDIES = read_studies(Path(config["study_folder"]), config["study"], SCHEMA["study"], read_yaml(Path("resources/splits.yaml")))
     SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
     SPACES = validate(read_yaml(Path("resources/tuning.yaml")), SCHEMA["tuning"], "resources/tuning.yaml")
     check(SPACES, ARCHITECTURES, SCHEMA["study"]["$defs"]["training"], "resources/tuning.yaml")
     for name, content in STUDIES.items():
-        path = f"{config['studies']}/{name}.yaml"
+        path = f"{config['study_folder']}/{name}.yaml"
         STUDIES[name] = complete_models(content, ARCHITECTURES, SOURCES, context, SCHEMA["study"], path, SPACES)
         check_datasets(STUDIES[name], SOURCES, ASSEMBLIES, LOCI, path)
     check_at_hand(config["study"], STUDIES[config["study"]], SOURCES, Path("results/sources"))
@@ -102,6 +102,7 @@ def recipe(wildcards):
     kept = {name: entry[name] for name in names if name in entry}
     if entry["control"] in ("flank-only", "centre-only"):
         kept["centre"] = dataset(wildcards).get("windows", {}).get("bin", 0)
+    kept |= {"held_out": dataset(wildcards)["transfer"]["held_out"]} if entry["control"] == "held-out-cells" else {}
     read = {"regdna.train.features": ("batch_size",), "regdna.train.probe": ("batch_size", "precision")}
     used = read.get(module_of(entry["architecture"], entry["regime"]), tuple(entry["training"]))
     return kept | {"training": {name: entry["training"][name] for name in used}}

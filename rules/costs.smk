@@ -31,7 +31,7 @@ def say_cost(study):
     try:
         table = read_table(Path("resources/speed.tsv"), SPEEDS, key="name")
         found = estimate(STUDIES[study], SOURCES, bases, table, past_runs(Path("results")), counts)
-        check_budget(STUDIES[study], found, f"{config['studies']}/{study}.yaml")
+        check_budget(STUDIES[study], found, f"{config['study_folder']}/{study}.yaml")
     except InputError as error:
         print(f"regdna: {error}", file=sys.stderr)
         sys.exit(1)
@@ -58,8 +58,9 @@ def check_network():
     sys.exit(1)
 
 
-say_plan(config["study"])
-say_cost(config["study"])
+if not config["studies"]:  # to compare two finished ones takes neither
+    say_plan(config["study"])
+    say_cost(config["study"])
 
 
 onstart:

@@ -2,12 +2,12 @@
 
 
 rule evaluate_model:
-    """AUROC and average precision of one model on one dataset, a row a target, seed and part, with intervals."""
+    """What one model's predictions on one dataset are worth: a row a metric, target or average, seed and part, with intervals."""
     input:
         windows="results/{study}/{dataset}/windows.parquet",
         splits="results/{study}/{dataset}/splits.json",
         targets="results/{study}/{dataset}/targets.npy",
-        table="results/{study}/{dataset}/targets.tsv",
+        names="results/{study}/{dataset}/targets.tsv",
         known="results/{study}/{dataset}/targets.known.npy",
         predictions=lambda wildcards: [f"{run}/predictions/test.npy" for run in runs_of_model(wildcards)],
         validation=lambda wildcards: [f"{run}/predictions/validation.npy" for run in runs_of_model(wildcards)],
@@ -22,12 +22,14 @@ rule evaluate_model:
         "results/{study}/benchmarks/evaluate_model/{dataset}.{model}.jsonl"
     conda:
         "../envs/data.yaml"
+    threads: 2
     resources:
         mem_mb=8000,
         runtime=60,
     params:
         code=code("evaluate.py"),
         model="{model}",
+        labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
         replicate_count=lookup(within=STUDIES, dpath="{study}/evaluation/replicates"),
     script:
         "../workflow_scripts/evaluate.py"

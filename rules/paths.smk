@@ -109,8 +109,8 @@ def frozen(wildcards):
     names = ("architecture", "weights", "initialisation", "context")
     return {name: kept[name] for name in names if name in kept} | {
         "parameters": sizes,
-        # The other two change weights and labels, not what is seen.
-        "control": "" if entry["control"] in ("random-init", "shuffled-labels") else entry["control"],
+        # The others change weights and labels, not what is seen.
+        "control": "" if entry["control"] in ("random-init", "shuffled-labels", "held-out-cells") else entry["control"],
         "centre": kept.get("centre", 0),
         "precision": entry["training"]["precision"],
     }

@@ -48,6 +48,22 @@ def trained(wildcards):
     return [f"{run}/checkpoint" for run in runs_of_model(wildcards)]
 
 
+def transfers_of(study):
+    """Transfer of every model on the datasets that ask for it; of controls that of the one which is made for it."""
+    paths = results_of(study, lambda entry: entry["control"] in ("", "held-out-cells"))
+    return [f"{path}/transfer.parquet" for path in paths if "transfer" in STUDIES[study]["datasets"][Path(path).parts[2]]]
+
+
+def beside_models(study):
+    """Tables beside the metrics of each model, for the page: those that the study asks for."""
+    return [
+        *(f"{path}/{kind}.parquet" for kind in ("strata", "explained") for path in results_of(study, lambda entry: not entry["control"])),
+        *transfers_of(study),
+        *contexts_of(study),
+        *interactions_of(study),
+    ]
+
+
 def sources_of(study):
     """Every fetched file that a study reads."""
     paths = set()
@@ -75,10 +91,10 @@ def sources_read(study):
 
 def invocation(wildcards):
     """How Snakemake is called for results of this study, for the commands on its page."""
-    default = read_yaml(Path(workflow.basedir) / "config.yaml")["studies"]
-    if config["studies"] == default:
+    default = read_yaml(Path(workflow.basedir) / "config.yaml")["study_folder"]
+    if config["study_folder"] == default:
         return "snakemake"
-    return f"snakemake --config study={wildcards.study} studies={config['studies']} --"
+    return f"snakemake --config study={wildcards.study} study_folder={config['study_folder']} --"
 
 
 PHASES = {
@@ -95,7 +111,7 @@ PHASES = {
         *beside_variants(study, "agreement"),
         *dossiers_of(study),
     ],
-    "evaluate": lambda study: [f"results/{study}/comparison.parquet", *(f"{path}/metrics.parquet" for path in results_of(study))],
+    "evaluate": lambda study: [f"results/{study}/comparison.parquet", *(f"{path}/metrics.parquet" for path in results_of(study)), *beside_models(study)],
     "report": lambda study: [f"results/{study}/report.html", f"results/{study}/ledger.tsv", *dossiers_of(study)],
 }
 

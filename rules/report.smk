@@ -1,4 +1,4 @@
-"""The report page. Makes results/{study}/report.html."""
+"""The report page, and the same for programs. Makes results/{study}/report.html and report.json."""
 
 
 rule render_report:
@@ -12,12 +12,14 @@ rule render_report:
         compute=lambda wildcards: [f"{run}/compute.json" for run in runs_of(wildcards.study)],
         checkpoints=lambda wildcards: [f"{run}/checkpoint" for run in runs_of(wildcards.study)],
         trials=lambda wildcards: [f"{path}/trials.tsv" for path in results_of(wildcards.study, lambda entry: entry["tuning"])],
+        beside=lambda wildcards: beside_models(wildcards.study),
         effects=lambda wildcards: effects_of(wildcards.study),
         measured=lambda wildcards: beside_variants(wildcards.study, "measured"),
         agreement=lambda wildcards: beside_variants(wildcards.study, "agreement"),
         loci="resources/loci.tsv",
     output:
         page=report("results/{study}/report.html", category="Results", labels={"table": "report page"}, caption="captions/report.rst"),
+        machine="results/{study}/report.json",
     log:
         "results/{study}/logs/render_report.log",
     benchmark:
@@ -35,3 +37,6 @@ rule render_report:
         invocation=invocation,
     script:
         "../workflow_scripts/render.py"
+
+
+include: "compare.smk"

@@ -110,21 +110,27 @@ def write(folder: Path) -> dict:
     return {"comparison": root / "comparison.parquet", "ledger": root / "ledger.tsv", "metrics": metrics, "curves": curves,
             "compute": compute, "checkpoints": checkpoints, "trials": trials,
             "splits": [root / dataset / "splits.json" for dataset in TARGETS], "loci": folder / "loci.tsv",
-            "study": whole | {"sources": sources | whole["sources"]}, "name": "made-up", "effects": effects}  # fmt: skip
+            "study": whole | {"sources": sources | whole["sources"]}, "name": "made-up", "effects": effects,
+            "machine": folder / "report.json"}  # fmt: skip
 
 
 def scores(dataset: str, model: str) -> pd.DataFrame:
     """metrics.parquet of one model; the second target of ``large`` has one class only."""
     rows = []
     few = "too small to judge" if dataset == "small" else ""
-    for part, metric in [(part, metric) for part in ("test", "validation") for metric in ("auroc", "average_precision")]:
+    lower = {"average_precision": 0.3, "mcc": 0.2, "brier": 0.7, "brier_scaled": 0.71, "ece": 0.78, "ece_scaled": 0.79}
+    rows += [{"model": model, "part": "validation", "metric": "temperature", "seed": seed, "target": MEAN, "average": "macro",
+              "group": "all", "value": 1.2 + seed / 10} for seed in (1, 2)]  # fmt: skip
+    for part, metric in [(part, metric) for part in ("test", "validation") for metric in ("auroc", *lower)]:
         for target, name in [*enumerate(TARGETS[dataset]), (MEAN, "mean")]:
             for seed in (1, 2, MEAN):
-                middle = (VALUES if part == "test" else VALIDATED)[model] - 0.3 * (metric == "average_precision")
+                middle = (VALUES if part == "test" else VALIDATED)[model] - lower.get(metric, 0)
                 value = np.nan if target == 1 else middle + {1: 0.002, 2: -0.002, MEAN: 0.0}[seed]
                 judged = part == "test" and seed == MEAN and not few and target != 1
                 rows.append({
-                    "model": model, "part": part, "metric": metric, "seed": seed, "target": target, "name": name, "group": "", "n": 1000,
+                    "model": model, "part": part, "metric": metric, "seed": seed, "target": target, "name": name, "n": 1000,
+                    "group": "all" if target == MEAN else "", "average": "macro" if target == MEAN else "",
+                    "undefined": 1.0 if target == MEAN else np.nan,
                     "positives": 0 if target == 1 else 250, "prevalence": 0.0 if target == 1 else 0.25, "blocks": 3 if few else 60,
                     "independent_positives": 200, "value": value, "verdict": "undefined" if target == 1 else few,
                     "lift": value / 0.25 if metric == "average_precision" else np.nan,
@@ -148,7 +154,7 @@ def run(dataset: str, model: str, seed: int) -> tuple[dict, dict]:
         "collapsed": fallen or model == "basset-shuffled-labels",
         "failures": [{"seed": seed, "validation_ap": 0.25, "seconds": 1.5}] if fallen else [],
     }  # fmt: skip
-    about = {"history": [], "best_epoch": 1, "validation_ap": cost["validation_ap"], "parameters": {"hidden": 4}}
+    about = {"history": [], "best_epoch": 1, "validation_ap": cost["validation_ap"], "parameters": {"hidden": 4}, "length": 200}
     if model == "nt-probe":
         sweep = [
             {"layer": layer, "pooling": name, "l2": 0.1, "validation_ap": 0.4 + 0.05 * (layer == 2) - 0.02 * at - 0.001 * seed}
@@ -178,7 +184,10 @@ def shapes(dataset: str, model: str) -> pd.DataFrame:
     """curves.parquet of one model."""
     x = np.linspace(0, 1, 20)
     kinds = {"roc": x ** (1 / (10 * VALUES[model])), "pr": 1 - VALUES[model] * x**2}
-    return pd.concat([pd.DataFrame({"target": 0, "curve": kind, "x": x, "y": y, "model": model}) for kind, y in kinds.items()])
+    kinds |= {"reliability": x**2, "reliability, scaled": x}
+    return pd.concat(
+        [pd.DataFrame({"target": 0, "curve": kind, "x": x, "y": y, "windows": 50.0, "model": model}) for kind, y in kinds.items()]
+    )
 
 
 GC = {"mean_positive": 0.51, "mean_negative": 0.5, "mean_candidates": 0.4, "difference": 0.01, "difference_before": 1.2}
@@ -218,27 +227,31 @@ def comparison() -> pd.DataFrame:
                 gap = VALUES[model] - VALUES[against]
                 word = "cannot tell" if abs(gap) < 0.03 else "better" if gap > 0 else "worse"
                 small = dataset == "small"
-                for metric in ("auroc", "average_precision"):
+                for metric in ("auroc", "average_precision", "mcc"):
                     if model != against:
                         rows.append({
                             "dataset": dataset, "model": model, "against": against, "metric": metric, "target": MEAN, "name": "mean",
                             "difference": gap, "low": np.nan if small else gap - 0.0301, "high": np.nan if small else gap + 0.0299,
+                            "joint_low": np.nan if small else gap - 0.0351, "joint_high": np.nan if small else gap + 0.0349,
+                            "p": np.nan if small else 0.01, "p_adjusted": np.nan if small else 0.0123, "q": np.nan,
+                            "average": "macro", "group": "all",
                             "verdict": "too small to judge" if small else word, "smallest_detectable": np.nan if small else 0.03,
                         })  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def ledger() -> pd.DataFrame:
-    """ledger.tsv; one model was tuned by two trials, the costs of which are no run's."""
+    """ledger.tsv; one model ran on two GPUs; one was tuned by two trials, the costs of which are no run's."""
     rows = []
     for dataset in TARGETS:
         runs = [(one, seed) for one in VALUES for seed in ((1,) if one in CONTROLS else (1, 2))]
         for at, (model, seed) in enumerate(runs):
+            gpu, wall = model == "nt-random", 10.25 * (at + 1)
             rows.append({
-                "dataset": dataset, "model": model, "kind": "run", "seed": seed, "device": "cpu", "cpu_seconds": 9.5,
-                "wall_seconds": 10.25 * (at + 1),
-                "gpu_seconds": 0.0, "peak_host_bytes": 3.5e8, "peak_gpu_bytes": 0, "parameters": 12345, "trained_parameters": 678,
-                "sequences": 1000, "epochs": 2,
+                "dataset": dataset, "model": model, "kind": "run", "seed": seed, "device": "A card" if gpu else "cpu", "cpu_seconds": 9.5,
+                "wall_seconds": wall, "gpu_seconds": 2 * wall if gpu else 0.0, "processes": 2 if gpu else np.nan,
+                "joules": 4321.0 if gpu else np.nan, "peak_host_bytes": 3.5e8, "peak_gpu_bytes": 5e9 + seed if gpu else 0,
+                "parameters": 12345, "trained_parameters": 678, "sequences": 1000, "tokens": 40_000 if gpu else np.nan, "epochs": 2,
                 "flops": np.nan if at < 2 else 1.5e9, "attempts": 1,
             })  # fmt: skip
     tried = {"dataset": "large", "model": "basset", "kind": "trial", "seed": 1, "wall_seconds": 4e5, "gpu_seconds": 3e5, "parameters": 9}

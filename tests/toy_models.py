@@ -74,7 +74,7 @@ def gc_checkpoint(folder: Path, length: int, slope: list[float], bias: list[floa
 
 
 def motif_checkpoint(folder: Path, length: int, slope: list[float], bias: list[float], motif: str = MOTIF) -> Path:
-    """A Basset whose logit of target t is ``bias[t]``, plus ``slope[t]`` if the motif is on the strand given."""
+    """A Basset whose logit of target t is ``bias[t]``, plus ``slope[t]`` if the motif, N for any base, is on the strand given."""
     folder.mkdir(parents=True)
     parameters = {"filters": [1], "widths": [len(motif)], "pools": [length - len(motif) + 1], "hidden": 1, "dropout": 0.5}
     entry = about("basset", parameters, length, len(slope))
@@ -86,8 +86,8 @@ def motif_checkpoint(folder: Path, length: int, slope: list[float], bias: list[f
             elif isinstance(layer, torch.nn.Linear):
                 layer.weight.fill_(1)
                 layer.bias.zero_()
-        net.layers[0].weight.copy_(torch.eye(4)[encode(motif).astype(int)].T[None])
-        net.layers[0].bias.fill_(1 - len(motif))
+        net.layers[0].weight.copy_(torch.eye(5)[encode(motif).astype(int)][:, :4].T[None])
+        net.layers[0].bias.fill_(1 - len(motif.replace("N", "")))
         net.layers[-1].weight.copy_(torch.tensor(slope)[:, None])
         net.layers[-1].bias.copy_(torch.tensor(bias))
     models.family("basset").save(folder, entry, net)

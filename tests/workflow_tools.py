@@ -31,7 +31,7 @@ def environment() -> dict[str, str]:
 
 def command(*arguments: str, study: str | None = "tiny", studies: str = "tests/studies") -> list[str]:
     """A Snakemake command line, of a test study by default."""
-    chosen = ["--config", f"study={study}", f"studies={studies}", "--"] if study else ["--"]
+    chosen = ["--config", f"study={study}", f"study_folder={studies}", "--"] if study else ["--"]
     options = [one for one in arguments if one.startswith("-")]
     targets = [one for one in arguments if not one.startswith("-")]
     return [sys.executable, "-m", "snakemake", *options, *chosen, *targets]

@@ -1,4 +1,4 @@
-"""AUROC and average precision of one model on one dataset, per target and seed, with block-bootstrap intervals."""
+"""What one model's predictions on one dataset are worth: metrics per target, average and seed, with intervals."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regdna.arrays import read_array
-from regdna.assess import add_intervals, curve_points, describe, points, resample
+from regdna.assess import MEAN, Part, add_delong, add_intervals, averages, curve_points, decide, describe, points, resample, table
 from regdna.splits import digest as split_digest
 from regdna.step import InputError, run
 from regdna.store import atomic
@@ -18,7 +18,7 @@ def main(
     windows: Path,
     splits: Path,
     targets: Path,
-    table: Path,
+    names: Path,
     predictions: list[Path],
     validation: list[Path],
     about: list[Path],
@@ -26,19 +26,22 @@ def main(
     replicates: Path,
     curves: Path,
     model: str,
+    labels: str = "multilabel",
     replicate_count: int = 1000,
     known: Path | None = None,
+    threads: int = 1,
 ) -> None:
-    """Write a row a part, metric, target and seed to ``metrics``; replicates to ``replicates``; curves to ``curves``.
+    """Write a row a part, metric, target and seed to ``metrics``; replicates over blocks to ``replicates``; curves to ``curves``.
 
     Args:
         windows: windows.parquet of the dataset.
         splits: its certificate, splits.json.
         targets: its labels, targets.npy.
-        table: its table of targets, targets.tsv.
+        names: its table of targets, targets.tsv.
         predictions, validation, about: of every seed, in the same order.
         metrics, replicates, curves: what is written.
         model: id of the model, for the tables.
+        labels: ``exclusive`` or ``multilabel``.
         replicate_count: bootstrap replicates.
         known: which of its labels are known, targets.known.npy; None: all.
 
@@ -51,41 +54,53 @@ def main(
     for path, other in [(windows, split_digest(frame)), *((path, one["split_digest"]) for path, one in zip(about, runs, strict=True))]:
         if other != digest:
             raise InputError(f"{path}: belongs to split {other}, {splits} certifies {digest}; predict on this split first")
-    labels = Targets(targets, table, known)
+    held = Targets(targets, names, known)
     seeds = [one["seed"] for one in runs]
-    rows = []
-    for part, files in {"test": predictions, "validation": validation}.items():
+    parts = {}
+    for part, files in {"validation": validation, "test": predictions}.items():
         at = np.flatnonzero(frame["split"].to_numpy() == part)
-        scores = np.stack([load(path, len(at), len(labels.table)) for path in files])
-        truth, measured = labels[at], labels.known(at)
-        facts = describe(frame.iloc[at], truth, labels, measured)
-        rows += points(part, scores, truth, facts, seeds, measured)
-        if part == "test":
-            drawn = resample(frame.iloc[at], truth, scores, facts, digest, model, replicate_count, measured)
-            shapes = curve_points(truth, scores[0], measured)
-    result = pd.DataFrame(rows)
+        scores = [load(path, len(at), len(held.table)) for path in files]
+        parts[part] = Part(frame.iloc[at], held[at], held.known(at), scores, labels == "exclusive")
+    decided = decide(parts["validation"], threads)
+    tables = []
+    for part, one in parts.items():
+        facts = describe(one, held)
+        values, tallies = points(one, facts, decided, threads)
+        tables.append(table(part, values, facts, seeds))
+    # The last part is the test part, from here on.
+    heat = [{"part": "validation", "metric": "temperature", "seed": seed, "target": MEAN, "average": "macro", "group": "all", "value": value}
+            for seed, value in zip(seeds, decided.temperatures, strict=True)]  # fmt: skip
+    result = pd.concat([*tables, pd.DataFrame(heat).assign(name="all targets", verdict="")], ignore_index=True)
     result.insert(0, "model", model)
-    add_intervals(result, drawn)
-    result.attrs = {"split_digest": digest, "replicates": replicate_count, "initialisation": runs[0]["initialisation"]}
+    ids = [fact["target"] for fact in (*facts, *averages(facts))]
+    drawn = resample(parts["test"], facts, decided, digest, replicate_count, threads)
+    add_intervals(result, drawn, values, ids, f"{digest} {model}")
+    add_delong(result, parts["test"], facts, threads)
+    result.attrs = {"split_digest": digest, "replicates": replicate_count, "initialisation": runs[0]["initialisation"],
+                    "control": runs[0]["control"]}  # fmt: skip
+    shapes = curve_points(parts["test"], tallies, threads)
     with atomic(metrics) as temporary:
         result.to_parquet(temporary, index=False)
+    by_seed = {f"{metric}_seeds": values[metric] for metric in drawn if metric in values}
     with atomic(replicates) as temporary:
-        np.savez_compressed(temporary, split_digest=digest, model=model, **drawn)
+        np.savez_compressed(temporary, split_digest=digest, model=model, targets=np.array(ids), **drawn, **by_seed)
     with atomic(curves) as temporary:
         shapes.assign(model=model).to_parquet(temporary, index=False)
 
 
 def load(path: Path, rows: int, targets: int) -> np.ndarray:
-    """Predictions, float32 (rows, targets).
+    """Predictions, float32 (rows, targets), memory-mapped.
 
     Raises:
-        InputError: the file has another shape or holds NaN.
+        InputError: the file has another shape, or holds what is no probability.
     """
-    values = read_array(path)
+    values = read_array(path, "r")
     if values.shape != (rows, targets):
         raise InputError(f"{path}: shape {values.shape}, but the windows need {(rows, targets)}; predict again")
     if not np.isfinite(values).all():
         raise InputError(f"{path}: holds {int((~np.isfinite(values)).sum())} values that are not numbers; train again with a lower rate")
+    if values.size and not (values.min() >= 0 and values.max() <= 1):
+        raise InputError(f"{path}: holds values from {values.min():g} to {values.max():g}, no probabilities; predict again")
     return values
 
 

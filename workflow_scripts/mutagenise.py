@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from regdna.arrays import read_array
-from regdna.genome import Genome
 from regdna.models.classifier import Classifier
 from regdna.mutagenesis import Window, saturate
 from regdna.mutagenesis.deletions import delete
+from regdna.mutagenesis.place import around
 from regdna.step import InputError, run
 from regdna.store import atomic
 from regdna.tracks import write_bigwig
@@ -107,28 +106,6 @@ def part_of(row: pd.Series, windows: Path) -> str:
     if near.empty:
         return ""
     return str(near["split"].iloc[np.abs(near["start"] + near["end"] - row.start - row.end).argmin()])
-
-
-def around(row: pd.Series, length: int, windows: Path, sequences: Path | None, genome: list[Path] | None) -> tuple[np.ndarray, int]:
-    """The window of ``length`` bp centred on a locus, uint8 (length,), and its start (0-based).
-
-    Raises:
-        InputError: the dataset does not hold it.
-    """
-    if genome:
-        start = int((row.start + row.end) // 2 - length // 2)
-        return Genome(*genome).windows(np.array([row.chrom]), np.array([start]), length)[0], start
-    frame = pd.read_parquet(windows, columns=["chrom", "start", "end"])
-    at = np.flatnonzero((frame["chrom"] == row.chrom) & (frame["start"] <= row.start) & (frame["end"] >= row.end))
-    if not len(at):
-        raise InputError(f"{row.chrom}:{row.start}-{row.end} is no site of this dataset; give one in resources/loci.tsv")
-    codes = read_array(sequences, "r")[at[0]]
-    if len(codes) < length:
-        raise InputError(
-            f"{sequences}: {length} bp are needed around {row.chrom}:{row.start}-{row.end}, with shifts and deletions; it has {len(codes)}"
-        )
-    cut = (len(codes) - length) // 2
-    return np.array(codes[cut : cut + length]), int(frame["start"].iloc[at[0]]) + cut
 
 
 if __name__ == "__main__":

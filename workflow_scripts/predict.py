@@ -8,11 +8,11 @@ import pandas as pd
 
 from regdna.controls import shown
 from regdna.models.classifier import Classifier
-from regdna.predict import predict
+from regdna.predict import Strands, predict
 from regdna.splits import digest as split_digest
 from regdna.step import InputError, run
 from regdna.store import atomic, write_json
-from regdna.windows import Sequences
+from regdna.windows import Places, Sequences
 
 
 def main(
@@ -27,7 +27,7 @@ def main(
 ) -> None:
     """Write float32 (n, T) for the windows of each part, in the windows' order, and what they belong to.
 
-    A control is shown what it was trained on.
+    A control is shown what it was trained on. ``about`` says, by target, how well the strands of test windows agree.
 
     Raises:
         InputError: the checkpoint was trained on another split of the windows.
@@ -40,13 +40,13 @@ def main(
             raise InputError(f"{checkpoint}: {name} has split {other}, {splits} certifies {digest}; train on this split first")
     said = {"control": "", "centre": 0, **classifier.about}
     codes = shown(Sequences(frame, sequences, genome, said["length"]), said["control"], said["centre"], said["seed"])
-    position = ((frame["start"] + frame["end"]) / 2).to_numpy()
+    position, strands = Places.of(frame), Strands(len(said["targets"]))
     for part, path in {"validation": validation, "test": test}.items():
         rows = np.flatnonzero(frame["split"].to_numpy() == part)
         with atomic(path) as temporary:
-            np.save(temporary, predict(classifier, codes, rows, position[rows]))
+            np.save(temporary, predict(classifier, codes, rows, position[rows], strands if part == "test" else None))
     kept = ("architecture", "regime", "initialisation", "control", "seed", "targets", "labels", "length", "split_digest")
-    write_json(about, {name: said[name] for name in kept})
+    write_json(about, {name: said[name] for name in kept} | {"strands": strands.summary()})
 
 
 if __name__ == "__main__":

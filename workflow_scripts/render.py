@@ -1,20 +1,17 @@
 """Render the report of a study: one self-contained page, from tables and arrays that other steps wrote."""
 
 import json
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
 
 import regdna
 from regdna import page as pages
+from regdna.page import machine as machines
 from regdna.provenance import assumptions
 from regdna.step import InputError, run
 from regdna.store import write_text
 from regdna.variants.table import read_blocks, strongest
-
-PACKAGES = ("numpy", "pandas", "pyarrow", "scikit-learn", "numba", "torch", "transformers", "tokenizers", "peft", "accelerate", "snakemake",
-            "matplotlib", "logomaker", "jinja2")  # fmt: skip
 
 
 def main(
@@ -27,6 +24,7 @@ def main(
     checkpoints: list[Path],
     loci: Path,
     page: Path,
+    machine: Path,
     study: dict,
     name: str,
     invocation: str = "snakemake",
@@ -34,8 +32,9 @@ def main(
     measured: list[Path] | None = None,
     agreement: list[Path] | None = None,
     trials: list[Path] | None = None,
+    beside: list[Path] | None = None,
 ) -> None:
-    """Write the report of a study to ``page`` (HTML).
+    """Write the report of a study to ``page`` (HTML) and, for programs, to ``machine`` (JSON).
 
     Args:
         metrics, curves: of every dataset and model, as ``results/{study}/{dataset}/{model}/...``.
@@ -43,6 +42,7 @@ def main(
         compute, checkpoints: of every run, in the same order, as ``results/{study}/{dataset}/{model}/seed{seed}/...``.
         effects: mutagenesis (npz) and variant scores (parquet) of the models that have some.
         measured, agreement: what those scores are worth by measurement, and beside published ones.
+        beside: tables beside the metrics, as ``results/{study}/{dataset}/{model}/{kind}.parquet``.
         trials: tables of the trials of the models that were tuned.
         study: the validated study; its ``sources`` are all that it reads, completed.
         name: its id.
@@ -66,13 +66,15 @@ def main(
         certificates=certificates,
         loci=[pages.Locus.read(path) for path in effects or [] if path.suffix == ".npz"],
         variants=[read_variants(path) for path in effects or [] if path.suffix == ".parquet"],
+        beside=by_kind(beside or []),
         judged=[pages.Compared.read(path) for path in measured or []],
         agreed=[pages.Compared.read(path) for path in agreement or []],
         places=pd.read_csv(loci, sep="\t", index_col=["locus", "assembly"]),
         assumptions=assumptions(Path(regdna.__file__).parent),
-        versions=installed(),
+        versions=machines.installed(),
     )
     write_text(page, pages.render(results))
+    write_text(machine, machines.as_text(machines.report(results)))
 
 
 def read_table(path: Path, columns: set[str]) -> pd.DataFrame:
@@ -102,6 +104,14 @@ def read_scores(path: Path, certificates: dict[str, dict]) -> pd.DataFrame:
     return table.assign(dataset=dataset, initialisation=table.attrs["initialisation"], replicates=table.attrs["replicates"])
 
 
+def by_kind(paths: list[Path]) -> dict[str, list[pages.Beside]]:
+    """Tables beside the metrics, by kind, in the order given."""
+    found: dict[str, list[pages.Beside]] = {}
+    for path in paths:
+        found.setdefault(path.stem, []).append(pages.Beside.read(path))
+    return found
+
+
 def read_job(compute: Path, checkpoint: Path) -> pages.Job:
     """What one run cost and what its checkpoint says of itself."""
     dataset, model, seed = compute.parts[-4:-1]
@@ -120,17 +130,6 @@ def read_variants(path: Path) -> pages.Variants:
     blocks = [(strongest(block), block.about) for block in read_blocks(path)]
     table = pd.concat([one for one, _ in blocks], ignore_index=True)
     return pages.Variants(path.parts[-4], path.parts[-3], path.stem, path.as_posix(), table, blocks[0][1])
-
-
-def installed() -> dict[str, str]:
-    """Version of each package that made the results or the page, where it is installed here."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 if __name__ == "__main__":

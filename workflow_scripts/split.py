@@ -65,8 +65,11 @@ def main(
             f"split: {report['overlapping_windows']} windows overlap another part and parts come within "
             f"{report['smallest_distance_bp']} bp; widen the gap"
         )
+    similarity = np.full(len(part), np.nan)
+    for name, share in shares.items():
+        similarity[part == name] = share
     del table, shares, prints
-    write_windows(candidates, windows, part, cluster)
+    write_windows(candidates, windows, part, cluster, similarity)
     write_json(splits, report)
 
 
@@ -129,13 +132,14 @@ def leave_out(part: np.ndarray, training_sites: int, seed: int) -> np.ndarray:
     return part
 
 
-def write_windows(candidates: Path, windows: Path, part: np.ndarray, cluster: np.ndarray | None) -> None:
-    """Write the candidates with their parts and, where there are some, their clusters."""
+def write_windows(candidates: Path, windows: Path, part: np.ndarray, cluster: np.ndarray | None, similarity: np.ndarray) -> None:
+    """Write the candidates with their parts, what they share with training and, where there are some, their clusters."""
     table = pd.read_parquet(candidates)
     table = table.drop(columns=[name for name in OWN if name in table])
     table.insert(3, "split", part)
     if cluster is not None:
         table["cluster"] = cluster
+    table["training_similarity"] = similarity
     with atomic(windows) as temporary:
         table.to_parquet(temporary, index=False)
 

@@ -39,7 +39,7 @@ def main(
     """Write a checkpoint folder and what it cost.
 
     Args:
-        entry: the model's entry in the study: architecture, parameters, regime, context, limits, training, control, centre.
+        entry: the model's entry in the study: architecture, parameters, regime, context, limits, training, control, centre, held_out.
         labels: ``exclusive`` or ``multilabel``.
         store: folder of training states; one that fits code, entry, data and seed is continued.
         code: digest of the code, from the rule.
@@ -53,7 +53,7 @@ def main(
     ledger = Ledger()
     entry = tuned.apply(entry, json.loads(tuning.read_text())) if tuning else entry
     material = Material(windows, splits, targets, table, labels, entry.get("context", 0), known, sequences, genome,
-                        entry.get("control", ""), entry.get("centre", 0), seed=seed)  # fmt: skip
+                        entry.get("control", ""), entry.get("centre", 0), tuple(entry.get("held_out", ())), seed=seed)  # fmt: skip
     with atomic_folder(checkpoint) as folder:
         cost = job.fit(
             material, entry, model, seed, folder, store, code=code, threads=threads, processes=max(1, gpu), vault=vault, weights=weights,

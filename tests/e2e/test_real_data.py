@@ -24,7 +24,7 @@ RULES = ("bin_half_covered", "union_half_covered", "any_overlap")
 def run(folder: Path, study: str, *targets: str, downloaded: Path | None = None) -> None:
     """Run Snakemake in a clone on the studies of its `own` folder."""
     files = [f"downloaded={downloaded}"] if downloaded else []
-    chosen = ["--config", f"study={study}", "studies=own", *files, "--"]
+    chosen = ["--config", f"study={study}", "study_folder=own", *files, "--"]
     command = [sys.executable, "-m", "snakemake", "--cores=2", *chosen, *targets]
     result = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -100,10 +100,10 @@ def predict(folder, out, **changed):
 
 def evaluate(folder, out, **changed):
     arguments = dict(
-        windows=folder / "windows.parquet", splits=folder / "splits.json", targets=folder / "targets.npy", table=folder / "targets.tsv",
+        windows=folder / "windows.parquet", splits=folder / "splits.json", targets=folder / "targets.npy", names=folder / "targets.tsv",
         predictions=[out / "test.npy"], validation=[out / "validation.npy"], about=[out / "about.json"], metrics=out / "metrics.parquet",
         replicates=out / "replicates.npz", curves=out / "curves.parquet", model="toy", replicate_count=100,
-        known=folder / "targets.known.npy",
+        known=folder / "targets.known.npy", labels="exclusive",
     )  # fmt: skip
     step("evaluate").main(**(arguments | changed))
 
@@ -175,6 +175,9 @@ def test_predictions_that_are_not_numbers_or_too_few_are_refused(sites, trained,
     np.save(tmp_path / "short.npy", values[:-1])
     with pytest.raises(InputError, match=r"short.npy: shape"):
         evaluate(sites, trained, predictions=[tmp_path / "short.npy"], metrics=tmp_path / "m.parquet")
+    np.save(tmp_path / "odds.npy", values - 2)
+    with pytest.raises(InputError, match=r"odds.npy: holds values from -\S+ to -\S+, no probabilities"):
+        evaluate(sites, trained, predictions=[tmp_path / "odds.npy"], metrics=tmp_path / "m.parquet")
     values[0, 0] = np.nan
     np.save(tmp_path / "nan.npy", values)
     with pytest.raises(InputError, match=r"nan.npy: holds 1 values"):
@@ -184,31 +187,49 @@ def test_predictions_that_are_not_numbers_or_too_few_are_refused(sites, trained,
 def test_models_of_different_splits_are_not_compared(trained, tmp_path):
     other = tmp_path / "tiny/sites/other"
     shutil.copytree(trained, other)
+    rename(other, "other")
+    table = pd.read_parquet(other / "metrics.parquet")
+    table.attrs["split_digest"] = "0" * 16
     with np.load(trained / "replicates.npz") as drawn:
-        np.savez(other / "replicates.npz", **(dict(drawn) | {"split_digest": "0" * 16}))
+        np.savez(other / "replicates.npz", **(dict(drawn) | {"split_digest": "0" * 16, "model": "other"}))
+    with pytest.raises(InputError, match="of another split than"):
+        step("compare").main(
+            *[[folder / name for folder in (trained, other)] for name in ("metrics.parquet", "replicates.npz")], tmp_path / "c"
+        )
+    table.to_parquet(other / "metrics.parquet")
     pairs = [[folder / name for folder in (trained, other)] for name in ("metrics.parquet", "replicates.npz")]
     with pytest.raises(InputError, match="different splits"):
         step("compare").main(*pairs, tmp_path / "comparison.parquet")
 
 
+def rename(folder, model):
+    """Have results be of another model."""
+    table = pd.read_parquet(folder / "metrics.parquet")
+    attributes, table = table.attrs, table.assign(model=model)
+    table.attrs = attributes
+    table.to_parquet(folder / "metrics.parquet")
+    with np.load(folder / "replicates.npz") as drawn:
+        held = dict(drawn)
+    np.savez(folder / "replicates.npz", **(held | {"model": model}))
+
+
 def test_a_model_equals_itself(trained, tmp_path):
     other = tmp_path / "tiny/sites/other"
     shutil.copytree(trained, other)
-    table = pd.read_parquet(other / "metrics.parquet").assign(model="other")
-    table.to_parquet(other / "metrics.parquet")
-    with np.load(trained / "replicates.npz") as drawn:
-        np.savez(other / "replicates.npz", **(dict(drawn) | {"model": "other"}))
+    rename(other, "other")
     pairs = [[folder / name for folder in (trained, other)] for name in ("metrics.parquet", "replicates.npz")]
     step("compare").main(*pairs, tmp_path / "comparison.parquet")
     comparison = pd.read_parquet(tmp_path / "comparison.parquet")
     assert set(comparison["verdict"]) == {"equivalent"}
     assert (comparison[["difference", "low", "high"]] == 0).all(axis=None)
+    assert set(comparison["metric"]) == {"auroc", "average_precision", "mcc"}
+    assert (comparison["p"] == 1).all()
 
 
 def test_files_of_two_models_in_another_order_are_refused(trained, tmp_path):
     other = tmp_path / "tiny/sites/other"
     shutil.copytree(trained, other)
-    pd.read_parquet(other / "metrics.parquet").assign(model="other").to_parquet(other / "metrics.parquet")
+    rename(other, "other")
     metrics = [trained / "metrics.parquet", other / "metrics.parquet"]
     with pytest.raises(InputError, match="give both in one order"):
         step("compare").main(metrics, [trained / "replicates.npz", trained / "replicates.npz"], tmp_path / "comparison.parquet")

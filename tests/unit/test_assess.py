@@ -1,38 +1,37 @@
-"""Seeds in the bootstrap: weights that sum to one and spread as the mean of seeds does."""
+"""One model judged: facts, averages, values, replicates, intervals and curves, against scikit-learn and by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, matthews_corrcoef, roc_auc_score
 
-from regdna.assess import MEAN, NO_CURVES, add_intervals, curve_points, describe, judgeable, points, resample, seed_weights
-from regdna.bootstrap import draw_counts
+from regdna.assess import (
+    DRAWN,
+    MEAN,
+    NO_CURVES,
+    Decided,
+    Part,
+    add_delong,
+    add_intervals,
+    averages,
+    curve_points,
+    decide,
+    describe,
+    judgeable,
+    mean_of,
+    points,
+    resample,
+    table,
+)
+from regdna.bootstrap import draw_counts, interval, with_seeds
+from regdna.delong import mean_interval
 from regdna.targets import Targets, pack
-
-
-@pytest.mark.parametrize("seeds", [1, 2, 3, 5])
-def test_weights_sum_to_one_and_average_to_equal(seeds):
-    weight = seed_weights(seeds, 20_000, "key")
-    assert weight.shape == (seeds, 20_000)
-    assert np.allclose(weight.sum(0), 1)
-    assert np.allclose(weight.mean(1), 1 / seeds, atol=0.01)
-
-
-@pytest.mark.parametrize("seeds", [2, 3, 5])
-def test_replicates_spread_as_the_mean_of_seeds(seeds):
-    values = np.random.default_rng(seeds).normal(size=seeds)
-    spread = (values[:, None] * seed_weights(seeds, 200_000, "key")).sum(0).std()
-    assert spread == pytest.approx(values.std(ddof=1) / np.sqrt(seeds), rel=0.02)
-
-
-def test_one_model_draws_its_seeds_without_the_other():
-    assert not np.array_equal(seed_weights(3, 50, "digest a"), seed_weights(3, 50, "digest b"))
-    assert np.array_equal(seed_weights(3, 50, "digest a"), seed_weights(3, 50, "digest a"))
 
 
 def fact(**changed):
     return {
         "target": 0,
+        "average": "",
         "name": "t",
         "group": "",
         "n": 100,
@@ -58,32 +57,97 @@ def test_what_is_judged(changed, said):
     assert judgeable(fact(**changed)) == said
 
 
-def test_points_average_over_seeds_and_over_defined_targets():
+def made_part(labels, scores, known=None):
+    """A part of windows of one block each."""
+    start = np.arange(len(labels)) * 100
+    frame = pd.DataFrame({"chrom": "chr1", "start": start, "end": start + 100, "block": start})
+    return Part(frame, labels, known, [np.asarray(one, np.float32) for one in scores])
+
+
+def undecided(seeds, targets):
+    return Decided(np.full((seeds, targets), 0.5), [1.0] * seeds)
+
+
+def test_values_average_over_seeds_and_over_defined_targets():
     labels = np.array([[1, 0], [0, 0], [1, 0], [0, 0]], bool)
-    good, bad = np.array([[4.0, 1], [1, 2], [3, 3], [2, 4]]), np.array([[1.0, 1], [4, 2], [2, 3], [3, 4]])
+    good, bad = np.array([[0.4, 0.1], [0.1, 0.2], [0.3, 0.3], [0.2, 0.4]]), np.array([[0.1, 0.1], [0.4, 0.2], [0.2, 0.3], [0.3, 0.4]])
     facts = [fact(n=4, positives=2, prevalence=0.5), fact(target=1, n=4, positives=0, prevalence=0.0)]
-    table = pd.DataFrame(points("test", np.stack([good, bad]), labels, facts, [7, 8]))
-    auroc = table[table["metric"] == "auroc"].set_index(["target", "seed"])["value"]
+    values, _ = points(made_part(labels, [good, bad]), facts, undecided(2, 2))
+    result = table("test", values, facts, [7, 8])
+    auroc = result[result["metric"] == "auroc"].set_index(["target", "seed"])["value"]
     assert (auroc[0, 7], auroc[0, 8], auroc[0, MEAN]) == (1.0, 0.0, 0.5)
     assert np.isnan(auroc[1, MEAN])
     assert auroc[MEAN, MEAN] == 0.5
-    lift = table[(table["metric"] == "average_precision") & (table["target"] == 0)].set_index("seed")["lift"]
+    for metric in values:
+        assert result[(result["metric"] == metric) & (result["target"] == 1)]["value"].isna().all(), "one class is undefined"
+    assert result.loc[result["target"] == MEAN, "undefined"].eq(1).all()
+    lift = result[(result["metric"] == "average_precision") & (result["target"] == 0)].set_index("seed")["lift"]
     assert lift[7] == 2.0
 
 
+def test_averages_are_of_all_targets_and_of_each_group():
+    facts = [fact(target=at, group=group, positives=positives, prevalence=positives / 100) for at, (group, positives)
+             in enumerate([("DNase", 30), ("TF", 50), ("TF", 0), ("TF", 70), ("", 20)])]  # fmt: skip
+    found = averages(facts)
+    assert [one["target"] for one in found] == list(range(-1, -13, -1))
+    assert [(one["group"], one["average"], one["members"]) for one in found[::3]] == [
+        ("all", "macro", [0, 1, 3, 4]), ("DNase", "macro", [0]), ("TF", "macro", [1, 3]), ("no assay", "macro", [4])
+    ]  # fmt: skip
+    assert [one["average"] for one in found[:3]] == ["macro", "weighted", "micro"]
+    assert found[1]["weights"] == pytest.approx(np.array([30, 50, 70, 20]) / 170)
+    assert (found[6]["undefined"], found[6]["positives"], found[6]["name"]) == (1, 120, "macro mean of 2 TF targets")
+    assert [one["group"] for one in averages(facts[1:4])] == ["all"] * 3, "one group is all targets again"
+    none = averages([fact(positives=0)])[0]
+    assert (none["verdict"], none["members"], none["undefined"]) == ("undefined", [], 1)
+
+
+def test_an_average_is_judged_where_the_middle_one_of_its_targets_can_be():
+    small, large = fact(independent_positives=5), fact(target=1, independent_positives=50)
+    assert averages([small, large, large | {"target": 2}])[0]["verdict"] == ""
+    assert averages([small, small | {"target": 2}, large])[0]["verdict"] == "too small to judge"
+
+
 def test_positives_that_many_resamples_miss_are_too_small_to_judge():
-    table = pd.DataFrame([{"part": "test", "seed": MEAN, "verdict": "", "metric": "auroc", "target": 0}])
-    add_intervals(table, {"auroc": np.array([[np.nan]] * 20 + [[0.7]] * 80)})
-    assert table.loc[0, "verdict"] == "too small to judge"
-    assert np.isnan(table.loc[0, "low"])
+    row = {"part": "test", "seed": MEAN, "verdict": "", "metric": "auroc", "target": 0, "average": "", "value": 0.7, "blocks": 30}
+    result = pd.DataFrame([row])
+    drawn = {"auroc": np.array([[np.nan]] * 20 + [[0.7]] * 80), "auroc_skew": np.zeros(1)}
+    add_intervals(result, drawn, {"auroc": np.array([[0.7]])}, [0], "key")
+    assert result.loc[0, "verdict"] == "too small to judge"
+    assert np.isnan(result.loc[0, "low"])
+
+
+def test_an_average_of_replicates_bears_one_target_in_twenty_without_a_class():
+    drawn = np.tile(np.arange(40.0), (3, 1))
+    drawn[1, :2], drawn[2, :3] = np.nan, np.nan
+    found = mean_of(drawn, np.full(40, 1 / 40))
+    assert found[:2] == pytest.approx([19.5, np.arange(2, 40).mean()]) and np.isnan(found[2])
 
 
 def test_curves_end_where_they_must():
     labels, scores = np.array([[1], [0], [1], [0]], bool), np.array([[0.9], [0.1], [0.8], [0.3]])
-    table = curve_points(labels, scores)
-    roc = table[table["curve"] == "roc"]
+    part = made_part(labels, [scores])
+    _, tallies = points(part, [fact(n=4, positives=2)], undecided(1, 1))
+    found = curve_points(part, tallies)
+    roc = found[found["curve"] == "roc"]
     assert (roc["x"].iloc[0], roc["y"].iloc[0], roc["x"].iloc[-1], roc["y"].iloc[-1]) == (0, 0, 1, 1)
-    assert list(curve_points(np.zeros((4, 1), bool), scores).columns) == list(NO_CURVES.columns)
+    reliability = found[found["curve"] == "reliability"]
+    assert reliability["windows"].tolist() == [1, 1, 1, 1] and reliability["y"].tolist() == [0, 0, 1, 1]
+    assert reliability["x"].to_numpy() == pytest.approx([0.1, 0.3, 0.8, 0.9])
+    empty = curve_points(made_part(np.zeros((4, 1), bool), [scores]), tallies)
+    assert list(empty.columns) == list(NO_CURVES.columns) and not len(empty)
+
+
+def test_what_validation_decides_is_the_threshold_of_each_seed_and_target():
+    draw = np.random.default_rng(0)
+    labels = draw.random((300, 2)) < 0.3
+    labels[:, 1] = False
+    scores = [np.clip(draw.random((300, 2)) * 0.6 + 0.4 * labels, 0, 1).astype(np.float32) for _ in range(2)]
+    found = decide(made_part(labels, scores), threads=2)
+    assert found.thresholds.shape == (2, 2) and np.isnan(found.thresholds[:, 1]).all()
+    for seed, one in enumerate(scores):
+        best = max(matthews_corrcoef(labels[:, 0], one[:, 0] >= at) for at in one[:, 0])
+        assert matthews_corrcoef(labels[:, 0], one[:, 0] >= found.thresholds[seed, 0]) == pytest.approx(best)
+    assert len(found.temperatures) == 2
 
 
 # --- labels that are not known ---
@@ -102,109 +166,163 @@ def measured(tmp_path):
     known[:100, 0] = False  # whole blocks of which nothing is known
     labels &= known
     scores = np.round(draw.normal(size=(2, ROWS, 4)) + labels, 1)
-    scores[:, ~known] = 9.0
+    scores = np.round(1 / (1 + np.exp(-scores)), 2)
+    scores[:, ~known] = 1.0
     start = np.arange(ROWS) * 100
     block = [f"chr1:{at // (ROWS // BLOCKS)}" for at in range(ROWS)]
     frame = pd.DataFrame({"chrom": "chr1", "start": start, "end": start + 100, "block": block})
     np.save(tmp_path / "t.npy", pack(labels))
     table = pd.DataFrame({"cell_type": "", "assay": "a", "target": list("wxyz"), "source": "s"})
     table.rename_axis("index").to_csv(tmp_path / "t.tsv", sep="\t")
-    return frame, labels, known, scores.astype(np.float32), Targets(tmp_path / "t.npy", tmp_path / "t.tsv")
+    return Part(frame, labels, known, list(scores.astype(np.float32))), Targets(tmp_path / "t.npy", tmp_path / "t.tsv")
+
+
+def without(part, target):
+    """The windows of which a target is known, with that target alone."""
+    rows = part.known[:, target]
+    return Part(part.frame[rows], part.labels[rows][:, [target]], None, [one[rows][:, [target]] for one in part.scores])
 
 
 def test_facts_count_the_rows_known(measured):
-    frame, labels, known, _, targets = measured
-    facts = describe(frame, labels, targets, known)
-    for at, fact in enumerate(facts):
-        rows = known[:, at]
-        assert (fact["n"], fact["positives"]) == (rows.sum(), (labels[:, at] & rows).sum())
-        assert fact["prevalence"] == labels[rows, at].mean()
-        assert fact["blocks"] == frame["block"][rows].nunique()
+    part, targets = measured
+    facts = describe(part, targets)
+    for at, one in enumerate(facts):
+        rows = part.known[:, at]
+        assert (one["n"], one["positives"]) == (rows.sum(), (part.labels[:, at] & rows).sum())
+        assert one["prevalence"] == part.labels[rows, at].mean()
+        assert one["blocks"] == part.frame["block"][rows].nunique()
     assert facts[0]["blocks"] == BLOCKS - 5 and facts[2]["n"] == ROWS
-    assert [judgeable(fact) for fact in facts] == ["", "", "", "undefined"], "positives alone are one class"
+    assert [judgeable(one) for one in facts] == ["", "", "", "undefined"], "positives alone are one class"
 
 
 def test_a_target_of_which_nothing_is_known_is_undefined(measured):
-    frame, labels, known, scores, targets = measured
-    known[:, 0], labels[:, 0] = False, False
-    facts = describe(frame, labels, targets, known)
+    part, targets = measured
+    part.known[:, 0], part.labels[:, 0] = False, False
+    facts = describe(part, targets)
     assert facts[0]["n"] == 0 and np.isnan(facts[0]["prevalence"]) and judgeable(facts[0]) == "undefined"
-    table = pd.DataFrame(points("test", scores, labels, facts, [1, 2], known))
-    assert table.query("target == 0")["value"].isna().all() and table.query("target == -1")["value"].notna().all()
-    assert 0 not in set(curve_points(labels, scores[0], known)["target"])
+    values, tallies = points(part, facts, undecided(2, 4))
+    result = table("test", values, facts, [1, 2])
+    assert result.query("target == 0")["value"].isna().all() and result.query("target == -1")["value"].notna().all()
+    assert 0 not in set(curve_points(part, tallies)["target"])
 
 
-def test_points_equal_those_of_scikit_learn_without_the_rows_that_are_not_known(measured):
-    frame, labels, known, scores, targets = measured
-    table = pd.DataFrame(points("test", scores, labels, describe(frame, labels, targets, known), [4, 5], known))
-    value = table.set_index(["metric", "target", "seed"])["value"]
-    for metric, function in (("auroc", roc_auc_score), ("average_precision", average_precision_score)):
-        expected = np.array([[function(labels[known[:, at], at], one[known[:, at], at]) for at in range(3)] for one in scores])
+def test_values_equal_those_of_scikit_learn_without_the_rows_that_are_not_known(measured):
+    part, targets = measured
+    facts = describe(part, targets)
+    values, _ = points(part, facts, undecided(2, 4), threads=2)
+    result = table("test", values, facts, [4, 5])
+    value = result.set_index(["metric", "target", "seed"])["value"]
+    functions = {"auroc": roc_auc_score, "average_precision": average_precision_score, "brier": brier_score_loss,
+                 "mcc": lambda truth, score: matthews_corrcoef(truth, score >= 0.5)}  # fmt: skip
+    for metric, function in functions.items():
+        expected = np.array([[function(part.labels[known, at], one[known, at].astype(float)) for at, known in enumerate(part.known.T[:3])]
+                             for one in part.scores])  # fmt: skip
         found = np.array([[value[metric, at, seed] for at in range(3)] for seed in (4, 5)])
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
         assert np.isnan(value[metric, 3, MEAN])
         assert value[metric, MEAN, MEAN] == pytest.approx(expected.mean(), abs=1e-12)
-    whole = table.query("target == -1").iloc[0]
-    assert (whole["n"], whole["blocks"]) == (ROWS, BLOCKS - 5)
-    lift = table.query("metric == 'average_precision' and target == 0 and seed == -1").iloc[0]
-    assert lift["lift"] == pytest.approx(lift["value"] / labels[known[:, 0], 0].mean())
+        positives = part.labels[:, :3].sum(0)
+        assert value[metric, MEAN - 1, 4] == pytest.approx(np.average(expected[0], weights=positives), abs=1e-12)
+        rows = part.known[:, :3]
+        pairs = function(part.labels[:, :3][rows], part.scores[1][:, :3][rows].astype(float))
+        assert value[metric, MEAN - 2, 5] == pytest.approx(pairs, abs=1e-12), "micro: all pairs of a window and a target"
+    whole = result.query("target == -1").iloc[0]
+    assert (whole["n"], whole["blocks"]) == (ROWS, BLOCKS)
+    lift = result.query("metric == 'average_precision' and target == 0 and seed == -1").iloc[0]
+    assert lift["lift"] == pytest.approx(lift["value"] / part.labels[part.known[:, 0], 0].mean())
 
 
 def test_replicates_equal_scikit_learn_where_what_is_not_known_weighs_nothing(measured):
-    frame, labels, known, scores, targets = measured
-    drawn = resample(frame, labels, scores, describe(frame, labels, targets, known), "digest", "m", REPLICATES, known)
-    counts, share = draw_counts(BLOCKS, REPLICATES, "digest"), seed_weights(2, REPLICATES, "digest m")
-    block = pd.factorize(frame["block"])[0]
-    for metric, function in (("auroc", roc_auc_score), ("average_precision", average_precision_score)):
+    part, targets = measured
+    drawn = resample(part, describe(part, targets), undecided(2, 4), "digest", REPLICATES, threads=2)
+    counts, block = draw_counts(BLOCKS, REPLICATES, "digest"), pd.factorize(part.frame["block"])[0]
+
+    def called(truth, score, sample_weight):
+        return matthews_corrcoef(truth, score >= 0.5, sample_weight=sample_weight)
+
+    functions = {"auroc": roc_auc_score, "average_precision": average_precision_score, "mcc": called, "brier": brier_score_loss}
+    assert tuple(functions) == DRAWN
+    for metric, function in functions.items():
         expected = np.empty((REPLICATES, 3))
         for at in range(3):
             for i in range(REPLICATES):
-                weight = counts[block, i] * known[:, at]
-                expected[i, at] = sum(
-                    share[s, i] * function(labels[:, at], one[:, at], sample_weight=weight) for s, one in enumerate(scores)
-                )
+                weight = (counts[block, i] * part.known[:, at]).astype(float)
+                each = [function(part.labels[:, at], one[:, at].astype(float), sample_weight=weight) for one in part.scores]
+                expected[i, at] = np.mean(each)
         np.testing.assert_allclose(drawn[metric][:, :3], expected, rtol=0, atol=1e-9)
         assert np.isnan(drawn[metric][:, 3]).all()
-        np.testing.assert_allclose(drawn[metric][:, -1], expected.mean(1), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(drawn[metric][:, 4], expected.mean(1), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(drawn[metric][:, 5], np.average(expected, 1, part.labels[:, :3].sum(0)), rtol=0, atol=1e-9)
+        assert np.isnan(drawn[metric][:, 6]).all(), "of a micro average there are none"
+
+
+def test_intervals_are_those_of_the_replicates_moved_by_seeds(measured):
+    part, targets = measured
+    facts, decided = describe(part, targets), undecided(2, 4)
+    values, _ = points(part, facts, decided)
+    drawn = resample(part, facts, decided, "digest", 400)
+    result = table("test", values, facts, [4, 5])
+    add_intervals(result, drawn, values, [0, 1, 2, 3, -1, -2, -3], "key")
+    add_delong(result, part, facts)
+    judged = result.query("seed == -1 and verdict == '' and average != 'micro' and metric in @DRAWN")
+    assert len(judged) == 4 * 5
+    for row in judged.itertuples():
+        at = [0, 1, 2, 3, -1, -2].index(row.target)
+        moved = with_seeds(drawn[row.metric][:, at], row.value, [("key", 1.0, values[row.metric][:, at])], row.blocks)
+        assert (row.low, row.high) == interval(moved)
+    ranked = judged[judged["metric"].isin(["auroc", "average_precision"])]
+    assert (ranked["bca_low"] < ranked["value"]).all() and (ranked["value"] < ranked["bca_high"]).all()
+    assert result.query("seed != -1 or metric == 'ece' or average == 'micro'")[["low", "bca_low"]].isna().all(axis=None)
+    rows = part.known[:, 1]
+    expected = mean_interval(part.labels[rows, 1], np.stack([one[rows, 1] for one in part.scores]))
+    one = result.query("seed == -1 and target == 1 and metric == 'auroc'").iloc[0]
+    assert (one["delong_low"], one["delong_high"]) == expected
+    assert result.query("metric != 'auroc' or target < 0 or seed != -1")["delong_low"].isna().all()
 
 
 def test_a_target_with_gaps_is_judged_as_after_dropping_them(measured):
-    """Not a bit differs: points, replicates, interval and curves of a target, beside others or alone on its own rows."""
-    frame, labels, known, scores, targets = measured
-    known[:100, 0] = np.arange(100) % 2 == 0  # every block has a row left, so that dropping rows drops no block
-    labels &= known
-    facts = describe(frame, labels, targets, known)
-    drawn = resample(frame, labels, scores, facts, "digest", "m", REPLICATES, known)
-    table = pd.DataFrame(points("test", scores, labels, facts, [4, 5], known))
-    add_intervals(table, drawn)
+    """Not a bit differs: values, replicates, interval and curves of a target, beside others or alone on its own rows."""
+    part, targets = measured
+    part.known[:100, 0] = np.arange(100) % 2 == 0  # every block has a row left, so that dropping rows drops no block
+    part.labels[:] &= part.known
+    facts, decided = describe(part, targets), undecided(2, 4)
+    drawn = resample(part, facts, decided, "digest", REPLICATES)
+    values, tallies = points(part, facts, decided)
+    result = table("test", values, facts, [4, 5])
+    add_intervals(result, drawn, values, [0, 1, 2, 3, -1, -2, -3], "key")
+    curves = curve_points(part, tallies)
+    whole = targets.table
     for at in range(3):
-        rows = known[:, at]
-        mine, truth, odds = frame[rows], labels[rows][:, [at]], scores[:, rows][:, :, [at]]
-        targets.table, whole = targets.table.iloc[[at]], targets.table
-        alone = describe(mine, truth, targets)
-        targets.table = whole
+        mine = without(part, at)
+        targets.table = whole.iloc[[at]]
+        alone = describe(mine, targets)
         assert [{**one, "target": at} for one in alone] == [facts[at]]
-        drawn_alone = resample(mine, truth, odds, alone, "digest", "m", REPLICATES)
-        apart = pd.DataFrame(points("test", odds, truth, alone, [4, 5]))
-        add_intervals(apart, drawn_alone)
+        drawn_alone = resample(mine, alone, undecided(2, 1), "digest", REPLICATES)
+        values_alone, tallies_alone = points(mine, alone, undecided(2, 1))
+        apart = table("test", values_alone, alone, [4, 5])
+        add_intervals(apart, drawn_alone, values_alone, [0, -1, -2, -3], "key")
         pd.testing.assert_frame_equal(
-            table[table["target"] == at].drop(columns="target").reset_index(drop=True),
+            result[result["target"] == at].drop(columns="target").reset_index(drop=True),
             apart[apart["target"] == 0].drop(columns="target").reset_index(drop=True),
             check_exact=True,
         )
-        for metric in drawn:
+        for metric in DRAWN:
             assert np.array_equal(drawn[metric][:, at], drawn_alone[metric][:, 0])
-        curves, curves_alone = curve_points(labels, scores[0], known), curve_points(truth, odds[0])
-        assert np.array_equal(curves.loc[curves["target"] == at, ["x", "y"]], curves_alone[["x", "y"]])
+        assert np.array_equal(
+            curves.loc[curves["target"] == at, ["x", "y", "windows"]],
+            curve_points(mine, tallies_alone)[["x", "y", "windows"]],
+            equal_nan=True,
+        )
 
 
 def test_a_mask_of_known_labels_alone_changes_nothing(measured):
-    frame, labels, known, scores, targets = measured
-    everything = np.ones_like(known)
-    facts = describe(frame, labels, targets)
-    assert describe(frame, labels, targets, everything) == facts
-    plain, masked = (pd.DataFrame(points("test", scores, labels, facts, [1, 2], mask)) for mask in (None, everything))
-    pd.testing.assert_frame_equal(plain, masked, check_exact=True)
-    drawn, same = (resample(frame, labels, scores, facts, "d", "m", 5, mask) for mask in (None, everything))
-    assert all(np.array_equal(drawn[metric], same[metric]) for metric in drawn)
-    pd.testing.assert_frame_equal(curve_points(labels, scores[0]), curve_points(labels, scores[0], everything), check_exact=True)
+    part, targets = measured
+    bare = Part(part.frame, part.labels, None, part.scores)
+    masked = Part(part.frame, part.labels, np.ones_like(part.known), part.scores)
+    facts, decided = describe(bare, targets), undecided(2, 4)
+    assert describe(masked, targets) == facts
+    (plain, tallies), (same, others) = points(bare, facts, decided), points(masked, facts, decided)
+    assert all(np.array_equal(plain[metric], same[metric], equal_nan=True) for metric in plain) and np.array_equal(tallies, others)
+    drawn, again = (resample(one, facts, decided, "d", 5) for one in (bare, masked))
+    assert all(np.array_equal(drawn[metric], again[metric], equal_nan=True) for metric in drawn)
+    pd.testing.assert_frame_equal(curve_points(bare, tallies), curve_points(masked, tallies), check_exact=True)

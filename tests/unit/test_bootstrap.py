@@ -1,8 +1,23 @@
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from regdna.bootstrap import WIDTH, draw_counts, interval, replicate, too_small
+from regdna.bootstrap import (
+    LINE,
+    RUN,
+    WIDTH,
+    accelerated,
+    acceleration,
+    draw_counts,
+    influence,
+    interval,
+    replicate,
+    resampled,
+    satterthwaite,
+    too_small,
+    with_seeds,
+)
 from regdna.metrics import auroc, average_precision
 
 
@@ -39,14 +54,14 @@ def test_weights_are_repeated_rows():
 
 def test_drawing_every_block_once_gives_the_point_estimate():
     labels, scores, block = made(5, levels=2)
-    area, precision = replicate(labels, scores, block, np.ones((25, 1), np.uint16))
+    area, precision = replicate(labels, scores, block, np.ones((25, 1), np.uint8))
     assert area[0] == pytest.approx(auroc(labels, scores), abs=1e-12)
     assert precision[0] == pytest.approx(average_precision(labels, scores), abs=1e-12)
 
 
 def test_a_replicate_without_a_class_is_undefined():
     labels, scores, block = np.array([True, False, False]), np.array([1.0, 0, 0]), np.array([0, 1, 2])
-    counts = np.array([[0, 3, 1], [2, 0, 1], [1, 0, 1]], np.uint16)
+    counts = np.array([[0, 3, 1], [2, 0, 1], [1, 0, 1]], np.uint8)
     for found in replicate(labels, scores, block, counts):
         assert np.isnan(found).tolist() == [True, True, False] and found[2] == 1
 
@@ -90,3 +105,90 @@ def test_the_interval_covers_a_known_truth_about_as_often_as_it_says():
 @pytest.mark.parametrize(("blocks", "positives", "small"), [(19, 500, True), (20, 20, False), (500, 19, True), (0, 0, True)])
 def test_too_small_below_twenty_of_either(blocks, positives, small):
     assert too_small(blocks, positives) == small
+
+
+def test_long_runs_of_negatives_with_high_counts_overflow_nothing():
+    rows = 5 * RUN
+    labels, scores = np.zeros(rows, bool), np.arange(rows, dtype=float)
+    labels[[0, rows // 2]] = True
+    counts = np.full((1, WIDTH), 255, np.uint8)
+    area, precision = replicate(labels, scores, np.zeros(rows, int), counts)
+    assert area == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    assert precision == pytest.approx(average_precision_score(labels, scores), abs=1e-12)
+
+
+def test_float32_ties_are_exact():
+    labels, scores, block = made(8, rows=3000, levels=50)
+    scores = scores.astype(np.float32)
+    counts = draw_counts(25, 5, "narrow")
+    found = replicate(labels, scores, block, counts)
+    for i in range(5):
+        expected = [f(labels, scores, sample_weight=counts[block, i]) for f in (roc_auc_score, average_precision_score)]
+        assert [one[i] for one in found] == pytest.approx(expected, abs=1e-12)
+
+
+def test_counts_lie_in_whole_cache_lines_that_do_not_meet():
+    counts = draw_counts(300, 1024, "lines")
+    assert counts.ctypes.data % LINE == 0 and counts.strides[0] % LINE == 0 and (counts.strides[0] // LINE) % 2
+
+
+@pytest.mark.parametrize("levels", [None, 3])
+def test_influence_is_the_derivative_by_a_blocks_weight(levels):
+    labels, scores, block = made(6, rows=300, levels=levels)
+    found = influence(labels, scores, block, 25)
+    step = 1e-6
+    for at, function in enumerate((roc_auc_score, average_precision_score)):
+        base = function(labels, scores)
+        for one in range(25):
+            weight = np.where(block == one, 1 + step, 1.0)
+            assert found[at][one] == pytest.approx((function(labels, scores, sample_weight=weight) - base) / step, abs=1e-5)
+        assert found[at].sum() == pytest.approx(0, abs=1e-9), "weighing all alike changes nothing"
+    assert not np.any(influence(np.ones(5, bool), np.arange(5.0), np.arange(5), 5))
+
+
+def test_bca_equals_that_of_scipy_for_a_mean():
+    values = np.random.default_rng(2).exponential(size=60)
+    given = stats.bootstrap((values,), np.mean, n_resamples=4000, method="BCa", rng=np.random.default_rng(3))
+    found = accelerated(given.bootstrap_distribution, values.mean(), acceleration(values - values.mean()))
+    assert found == pytest.approx(tuple(given.confidence_interval), abs=1e-3)
+    assert interval(given.bootstrap_distribution)[1] < found[1], "a long right tail moves the interval up"
+
+
+def test_bca_of_what_never_varies_or_is_mostly_undefined_is_none():
+    assert np.isnan(accelerated(np.ones(100), 1.0, acceleration(np.zeros(5)))).all()
+    assert np.isnan(accelerated(np.r_[np.arange(90.0), np.full(10, np.nan)], 45.0, 0.0)).all()
+
+
+def test_sums_over_drawn_blocks_are_products_with_their_counts():
+    sums, counts = np.random.default_rng(1).normal(size=(40, 3)), draw_counts(40, 70, "sums")
+    np.testing.assert_allclose(resampled(sums, counts), counts.T.astype(float) @ sums, rtol=1e-12, atol=1e-12)
+
+
+def test_seeds_alone_spread_as_student_says():
+    values = np.array([0.80, 0.82, 0.81, 0.85, 0.79])
+    moved = with_seeds(np.full(200_000, values.mean()), values.mean(), [("m", 1.0, values)], 100)
+    expected = stats.t(4, values.mean(), values.std(ddof=1) / np.sqrt(5))
+    assert interval(moved) == pytest.approx(expected.interval(0.95), abs=2e-3)
+    assert interval(moved, 0.8) == pytest.approx(expected.interval(0.8), abs=1e-3)
+
+
+def test_blocks_alone_are_stretched_by_students_t_and_one_seed_moves_nothing():
+    blocks = 0.7 + 0.01 * np.random.default_rng(0).standard_normal(200_000)
+    moved = with_seeds(blocks, 0.7, [("m", 1.0, np.array([0.7]))], 20)
+    assert interval(moved) == pytest.approx(stats.t(19, 0.7, 0.01).interval(0.95), abs=5e-4)
+
+
+def test_one_model_draws_its_seeds_alike_wherever_it_is_compared():
+    seeds = {name: np.random.default_rng(at).normal(size=(3, 1)) for at, name in enumerate("abc")}
+    nothing, value = np.zeros((1000, 1)), np.zeros(1)
+
+    def pair(one, other):
+        return with_seeds(nothing, value, [(one, 1.0, seeds[one]), (other, -1.0, seeds[other])], 100)[:, 0]
+
+    assert np.corrcoef(pair("a", "b"), pair("a", "c"))[0, 1] > 0.1
+    assert np.corrcoef(pair("a", "b"), pair("c", "a"))[0, 1] < -0.1
+    assert np.allclose(pair("a", "b"), -pair("b", "a"))
+
+
+def test_degrees_of_freedom_lie_between_those_of_the_parts():
+    assert satterthwaite([(np.array([1.0, 0, 1, 0]), 99), (np.array([0.0, 1, 1, 0]), 4)]) == pytest.approx([99, 4, 4 / (1 / 99 + 1 / 4), 1])

@@ -66,7 +66,8 @@ class TestRegistry:
     @pytest.mark.parametrize("name", ARCHITECTURES)
     def test_every_entry_can_be_imported_and_says_what_it_is(self, name):
         one = ARCHITECTURES[name]
-        assert hasattr(module(name), {"row zero": "features", "cnn": "build", "transformer": "classes"}[one.family])
+        needed = {"row zero": "learn" if name in ("position", "nearest") else "features", "cnn": "build", "transformer": "classes"}
+        assert hasattr(module(name), needed[one.family])
         assert one.module in modules(name) and one.regimes and one.citation
         assert one.family in ("row zero", "cnn", "transformer")
 

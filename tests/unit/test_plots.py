@@ -82,5 +82,3 @@ def test_every_figure_draws():
     table = pd.DataFrame({"layer": [0, 1, 0, 1], "pooling": ["mean", "mean", "max", "max"], "validation_ap": [0.3, 0.4, 0.2, 0.5]})
     svg = plots.layers({"seed 1": table}, {"seed 1": (1, "max")}, name="layers", alt="")
     assert all(word in svg for word in ("seed 1", "mean", "max", "validation AP", "layer that the probe reads"))
-    rows = ROWS.assign(dataset="d", seconds=[1.0, 20, 300])
-    assert "mean AUROC" in plots.cost(rows, LOOKS, {"d": "Title"}, name="cost", alt="")

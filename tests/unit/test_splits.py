@@ -357,7 +357,7 @@ class TestStep:
     def test_given_parts_are_kept_and_where_they_came_from_is_not(self, files):
         windows, report = self.split(files, {"rule": "given", "gap": 0})
         assert windows["split"].tolist() == ["train", "test", "validation"] * 20
-        assert windows.columns.tolist() == ["chrom", "start", "end", "split", "gc", "cluster"]
+        assert windows.columns.tolist() == ["chrom", "start", "end", "split", "gc", "cluster", "training_similarity"]
         assert (windows["cluster"] == 7).all()
         assert report["verdict"] == "similar" and report["clusters"] is None
         assert report["digest"] == digest(windows)

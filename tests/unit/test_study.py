@@ -658,7 +658,7 @@ def test_an_unknown_study_is_refused_with_the_nearest(tmp_path):
         read_studies(tmp_path, "dmo", SCHEMA, PRESETS)
 
 
-@pytest.mark.parametrize("name", ["sources", "store", "logs", "Big_Study"])
+@pytest.mark.parametrize("name", ["sources", "store", "logs", "compare", "Big_Study"])
 def test_a_study_whose_name_cannot_be_a_folder_of_results_is_refused(tmp_path, name):
     (tmp_path / f"{name}.yaml").write_text(STUDY)
     with pytest.raises(InputError, match=f"{name}.*rename it"):

@@ -130,7 +130,7 @@ def test_a_broken_study_is_one_clear_line(fresh, tmp_path, edit, said):
     study = yaml.safe_load((fresh / "tests/studies/tiny.yaml").read_text())
     edit(study)
     (tmp_path / "broken.yaml").write_text(yaml.safe_dump(study))
-    arguments = [sys.executable, "-m", "snakemake", "-n", "--config", "study=broken", f"studies={tmp_path}"]
+    arguments = [sys.executable, "-m", "snakemake", "-n", "--config", "study=broken", f"study_folder={tmp_path}"]
     result = subprocess.run(arguments, cwd=fresh, env=environment(), capture_output=True, text=True)
     assert result.returncode == 1
     lines = [line for line in result.stderr.splitlines() if line.startswith("regdna: ")]
@@ -148,7 +148,7 @@ def test_own_sources_with_a_mistake_are_one_clear_line(fresh, tmp_path):
         ({"mine": {"files": {}}}, ["sources.mine: 'title' is missing"]),
     ]:
         (tmp_path / "broken.yaml").write_text(yaml.safe_dump(study | {"sources": sources}))
-        arguments = [sys.executable, "-m", "snakemake", "-n", "--config", "study=broken", f"studies={tmp_path}"]
+        arguments = [sys.executable, "-m", "snakemake", "-n", "--config", "study=broken", f"study_folder={tmp_path}"]
         result = subprocess.run(arguments, cwd=fresh, env=environment(), capture_output=True, text=True)
         assert result.returncode == 1
         lines = [line for line in result.stderr.splitlines() if line.startswith("regdna: ")]

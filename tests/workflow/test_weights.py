@@ -146,7 +146,7 @@ def test_a_run_that_must_download_and_cannot_stops_first_with_the_command(away):
     assert dry["fetch_source"] == 4 + files and dry["verify_weights"] == 1
     result = snakemake(away, "all", study="away")
     assert stops(result, f"no network to download {files} of the files", "such as gone/config.json",
-                 "`snakemake sources vault --config study=away studies=tests/studies`", "`--config downloaded=FOLDER`")  # fmt: skip
+                 "`snakemake sources vault --config study=away study_folder=tests/studies`", "`--config downloaded=FOLDER`")  # fmt: skip
     assert not (away / "results/sources/demo-dhs").exists(), "a job ran"
     # What stopped holds no lock: the next says the same.
     assert stops(snakemake(away, "vault", study="away"), "no network")

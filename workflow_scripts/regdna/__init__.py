@@ -2,11 +2,11 @@
 
 Floors, lowest first; a module imports only from modules named before it (``tests/workflow/test_house.py`` holds that):
 
-1. ground: store, step, provenance, manifest, tuning, roster, study, plan, estimate, attempts, ledger
+1. ground: store, step, provenance, manifest, tuning, roster, cell_types, dependencies, study, plan, estimate, attempts, ledger
 2. sequence: alphabet, arrays, shuffles, genome, intervals, signals, windows, controls, targets, negatives, homology, splits, haplotypes,
    tokenisers, metrics, motifs, sources/, elements
 3. models: models/ and what they are made of
 4. doing: embed, train, predict, mutagenesis/, variants/, background
-5. judging: bootstrap, assess, verdict, measured, agreement
+5. judging: bootstrap, delong, assess, verdict, paired, contrast, strata, transfer, contexts, interactions, measured, agreement
 6. showing: plots, tracks, page
 """

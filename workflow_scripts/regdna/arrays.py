@@ -1,6 +1,7 @@
 """Arrays and tensors from files, with one line where a file is not what it should be."""
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -17,6 +18,19 @@ def read_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise InputError(f"{path}: cut short or no .npy file ({error}); delete it and run again") from None
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file by name.
+
+    Raises:
+        InputError: the file is cut short or no .npz file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path}: cut short or no .npz file ({error}); delete it and run again") from None
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:

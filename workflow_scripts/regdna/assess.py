@@ -1,44 +1,90 @@
-"""One model's results on one dataset: points, means, resamples and curves of every target."""
+"""One model's results on one dataset: values of every target and average, their resamples, and curves."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from regdna.bootstrap import draw_counts, interval, replicate, too_small
+from regdna.bootstrap import accelerated, acceleration, draw_counts, influence, interval, replicate, resampled, too_small, with_seeds
+from regdna.delong import mean_interval
 from regdna.intervals import count_separate
-from regdna.metrics import METRICS
+from regdna.metrics import BINS, RANKING, TALLIED, TALLIES, best_threshold, from_tally, mcc, pooled, ranking, softened, tally, temperature
 from regdna.targets import Targets
 
-MEAN = -1  # as target: mean over targets; as seed: mean over seeds
+MEAN = -1  # as target: the mean over all targets; as seed: the mean over seeds
+DRAWN = (*RANKING, "mcc", "brier")  # the metrics that are resampled; a calibration error is biased upwards in every resample
 POINTS = 150
+MISSED = 0.05  # share of an average's targets that a resample may leave without a class
 NO_CURVES = pd.DataFrame(
-    {"target": pd.Series(dtype=int), "curve": pd.Series(dtype=str), "x": pd.Series(dtype=float), "y": pd.Series(dtype=float)}
-)
+    {"target": pd.Series(dtype=int), "curve": pd.Series(dtype=str), "x": pd.Series(dtype=float), "y": pd.Series(dtype=float),
+     "windows": pd.Series(dtype=float)}
+)  # fmt: skip
 
 
-def of_target(target: int, known: np.ndarray | None) -> slice | np.ndarray:
-    """The rows that say anything of a target: those whose label is known. What is not known counts nowhere.
+@dataclass(frozen=True)
+class Part:
+    """A part of a dataset with what a model says of it.
 
-    Args:
-        known: bool (n, T), or None: all are.
+    Attributes:
+        frame: block, chrom, start, end (0-based, half-open) of its windows.
+        labels, known: bool (n, T); ``known`` is None where all are.
+        scores: probabilities of every seed, each float32 (n, T).
+        exclusive: the targets are classes of which each window has one.
     """
-    return slice(None) if known is None else known[:, target]
+
+    frame: pd.DataFrame
+    labels: np.ndarray
+    known: np.ndarray | None
+    scores: list[np.ndarray]
+    exclusive: bool = False
+
+    def rows(self, target: int) -> slice | np.ndarray:
+        """The rows that say anything of a target: those whose label is known. What is not known counts nowhere."""
+        return slice(None) if self.known is None else self.known[:, target]
 
 
-def describe(frame: pd.DataFrame, labels: np.ndarray, targets: Targets, known: np.ndarray | None = None) -> list[dict]:
-    """What stands beside a target's result: name, group, counts, prevalence, blocks, independent positives.
+@dataclass(frozen=True)
+class Decided:
+    """What validation windows decide of a model.
 
-    Args:
-        frame: block, chrom, start, end (0-based, half-open) of the part's windows.
-        labels, known: of the same windows, bool (n, T); ``known`` is None where all are.
-        targets: what the columns mean.
+    Attributes:
+        thresholds: from which on a window is called positive, float (seeds, T); NaN where validation has one class.
+        temperatures: of every seed.
     """
+
+    thresholds: np.ndarray
+    temperatures: list[float]
+
+
+def each(count: int, work: Callable[[int], object], threads: int) -> list:
+    """What ``work`` gives for every target, in order; sorts and sweeps let other threads run."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, range(count)))
+
+
+def decide(part: Part, threads: int = 1) -> Decided:
+    """Thresholds of the highest MCC and temperatures of the highest likelihood."""
+
+    def thresholds(target: int) -> list[float]:
+        at = part.rows(target)
+        return [best_threshold(part.labels[at, target], np.ascontiguousarray(one[at, target])) for one in part.scores]
+
+    found = each(part.labels.shape[1], thresholds, threads)
+    heat = [temperature(part.labels, one, part.known, part.exclusive) for one in part.scores]
+    return Decided(np.array(found).reshape(-1, len(part.scores)).T, heat)
+
+
+def describe(part: Part, targets: Targets) -> list[dict]:
+    """What stands beside a target's result: name, group, counts, prevalence, blocks, independent positives."""
     facts = []
     for target, row in enumerate(targets.table.itertuples()):
-        seen = frame[of_target(target, known)]
-        mine = frame[labels[:, target]]
+        seen = part.frame[part.rows(target)]
+        mine = part.frame[part.labels[:, target]]
         facts.append({
-            "target": target, "name": targets.names[target], "group": row.assay, "n": len(seen), "positives": len(mine),
+            "target": target, "average": "", "name": targets.names[target], "group": row.assay, "n": len(seen), "positives": len(mine),
             "prevalence": len(mine) / len(seen) if len(seen) else np.nan, "blocks": int(seen["block"].nunique()),
             "independent_positives": count_separate(mine["chrom"], mine["start"], mine["end"]),
         })  # fmt: skip
@@ -52,119 +98,230 @@ def judgeable(fact: dict) -> str:
     return "too small to judge" if too_small(fact["blocks"], fact["independent_positives"]) else ""
 
 
-def points(
-    part: str, scores: np.ndarray, labels: np.ndarray, facts: list[dict], seeds: list[int], known: np.ndarray | None = None
-) -> list[dict]:
-    """Point values of every metric, target and seed, and their means over targets and seeds.
+def averages(facts: list[dict]) -> list[dict]:
+    """The averages over targets that a dataset has, each with its facts and its ``members``: of all targets, and of each group.
 
-    Args:
-        scores: (seeds, n, T).
-        labels, known: bool (n, T); ``known`` is None where all are.
-        facts: from ``describe``.
+    ``macro``: every target counts alike. ``weighted``: as it has positives. ``micro``: all windows and targets in one ranking. The macro
+    average of all is target -1, the others go down from there. Targets of one class are undefined: no members, and counted.
     """
-    rows_of = [of_target(target, known) for target in range(labels.shape[1])]
-    rows = []
-    for metric, function in METRICS.items():
-        values = np.array([[function(labels[at, target], one[at, target]) for target, at in enumerate(rows_of)] for one in scores])
-        defined = ~np.isnan(values).any(0)
-        mean = values[:, defined].mean(1) if defined.any() else np.full(len(seeds), np.nan)
-        overall = whole(facts, defined, len(labels))
-        for fact, column in [*zip(facts, values.T, strict=True), (overall, mean)]:
-            for seed, value in [*zip(seeds, column, strict=True), (MEAN, column.mean())]:
-                rows.append(
-                    {"part": part, "metric": metric, "seed": seed, **fact, "value": value, "verdict": fact.get("verdict", judgeable(fact))}
-                )
-    out = pd.DataFrame(rows)
-    average = out["metric"] == "average_precision"
-    out["lift"] = np.where(average, out["value"] / out["prevalence"], np.nan)
-    return out.to_dict("records")
-
-
-def whole(facts: list[dict], defined: np.ndarray, windows: int) -> dict:
-    """The facts of the mean over targets: as weak as the weakest of those that are defined; ``n`` is all windows of the part."""
-    used = [fact for fact, good in zip(facts, defined, strict=True) if good]
-    weakest = "undefined" if not used else next((judgeable(fact) for fact in used if judgeable(fact)), "")
-    return {
-        "target": MEAN,
-        "name": f"mean of {len(used)} targets",
-        "group": "all",
-        "n": windows,
-        "positives": sum(fact["positives"] for fact in used),
-        "prevalence": float(np.mean([fact["prevalence"] for fact in used])) if used else np.nan,
-        "blocks": min((fact["blocks"] for fact in used), default=facts[0]["blocks"]),
-        "independent_positives": min((fact["independent_positives"] for fact in used), default=0),
-        "verdict": weakest,
-    }
-
-
-def resample(
-    frame: pd.DataFrame,
-    labels: np.ndarray,
-    scores: np.ndarray,
-    facts: list[dict],
-    digest: str,
-    model: str,
-    count: int,
-    known: np.ndarray | None = None,
-) -> dict[str, np.ndarray]:
-    """Replicates of each metric, float64 (count, T + 1), over blocks and seeds; the last column is the mean over targets.
-
-    Blocks are drawn alike for all models of one split (the key is its digest), seeds for each model by itself. They are drawn
-    from all blocks of the part, also for a target of which some rows are not ``known`` (bool (n, T)): those weigh nothing.
-    """
-    weight = seed_weights(len(scores), count, f"{digest} {model}")
-    block, names = pd.factorize(frame["block"])
-    counts = draw_counts(len(names), count, digest)
-    out = {metric: np.full((count, labels.shape[1] + 1), np.nan) for metric in METRICS}
-    for target, fact in enumerate(facts):
-        if judgeable(fact) == "undefined":
-            continue
-        at = of_target(target, known)
-        each = np.array([replicate(labels[at, target], one[at, target].astype(np.float64), block[at], counts) for one in scores])
-        for place, metric in enumerate(("auroc", "average_precision")):
-            out[metric][:, target] = (each[:, place] * weight).sum(0)
-    defined = [target for target, fact in enumerate(facts) if judgeable(fact) != "undefined"]
-    for metric in METRICS:
-        if defined:
-            out[metric][:, -1] = out[metric][:, defined].mean(1)
+    groups = {"all": facts}
+    for fact in facts:
+        groups.setdefault(fact["group"] or "no assay", []).append(fact)
+    # One group is all targets again.
+    groups = groups if len(groups) > 2 else {"all": facts}
+    out = []
+    for group, some in groups.items():
+        used = [fact for fact in some if judgeable(fact) != "undefined"]
+        # ASSUME: an average is judged where the middle one of its targets can be.
+        small = {key: int(np.median([fact[key] for fact in used])) if used else 0 for key in ("blocks", "independent_positives")}
+        for average in ("macro", "weighted", "micro"):
+            weight = np.array([fact["positives"] for fact in used] if average == "weighted" else [1] * len(used), float)
+            out.append({
+                "target": MEAN - len(out), "average": average, "group": group,
+                "name": f"{average} mean of {len(used)} {'targets' if group == 'all' else group + ' targets'}",
+                "n": max((fact["n"] for fact in used), default=0), "positives": sum(fact["positives"] for fact in used),
+                "prevalence": float(np.average([fact["prevalence"] for fact in used], weights=weight)) if used else np.nan, **small,
+                "undefined": len(some) - len(used),
+                "verdict": ("too small to judge" if too_small(**small) else "") if used else "undefined",
+                "members": [fact["target"] for fact in used], "weights": weight / weight.sum() if used else weight,
+            })  # fmt: skip
     return out
 
 
-def seed_weights(seeds: int, count: int, key: str) -> np.ndarray:
-    """Weight of each seed in each replicate, float64 (seeds, count); columns sum to 1.
+def points(part: Part, facts: list[dict], decided: Decided, threads: int = 1) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Values of every metric, float64 (seeds, T + averages) each, and what reliability curves are drawn from.
 
-    Seeds are drawn with replacement. Few draws spread less than the seeds' own mean does, by (seeds - 1) / seeds in
-    variance, so deviations from equal weights are stretched by the root of its inverse.
+    Returns:
+        values by metric, the averages behind the targets; and the tallies of every seed and target, float64 (seeds, T, TALLIES).
     """
-    if seeds == 1:
-        return np.ones((1, count))
-    equal = np.full((seeds, count), 1 / seeds)
-    return equal + np.sqrt(seeds / (seeds - 1)) * (draw_counts(seeds, count, key) / seeds - equal)
+    seeds, count = len(part.scores), len(facts)
+    whole = averages(facts)
+    values = {metric: np.full((seeds, count + len(whole)), np.nan) for metric in (*RANKING, *TALLIED)}
+    # Where targets exclude each other a temperature moves them together; else each by itself, which holds one at a time in memory.
+    joint = [softened(one, heat, True) for one, heat in zip(part.scores, decided.temperatures, strict=True)] if part.exclusive else None
+
+    def of_target(target: int) -> np.ndarray:
+        out = np.zeros((seeds, TALLIES))
+        at = part.rows(target)
+        for seed, one in enumerate(part.scores if judgeable(facts[target]) != "undefined" else ()):
+            truth, score = part.labels[at, target], np.ascontiguousarray(one[at, target])
+            values["auroc"][seed, target], values["average_precision"][seed, target] = ranking(truth, score)
+            warm = joint[seed][at, target] if part.exclusive else softened(score, decided.temperatures[seed], False)
+            out[seed] = tally(truth, score, warm, decided.thresholds[seed, target])
+        return out
+
+    tallies = np.array(each(count, of_target, threads)).reshape(count, seeds, TALLIES).swapaxes(0, 1)
+    for at, fact in enumerate([*facts, *whole]):
+        if fact.get("verdict", judgeable(fact)) == "undefined":
+            continue
+        members = fact.get("members", [fact["target"]])
+        for seed in range(seeds):
+            if fact["average"] in ("", "micro"):
+                for metric, value in from_tally(tallies[seed, members].sum(0)).items():
+                    values[metric][seed, at] = value
+                if np.isnan(decided.thresholds[seed, members]).any():
+                    values["mcc"][seed, at] = np.nan
+            if fact["average"] == "micro":
+                both = pooled(part.labels, part.scores[seed], part.known, members)
+                values["auroc"][seed, at], values["average_precision"][seed, at] = both
+            elif fact["average"]:
+                for metric in values:
+                    values[metric][seed, at] = values[metric][seed, members] @ fact["weights"]
+    return values, tallies
 
 
-def add_intervals(result: pd.DataFrame, drawn: dict[str, np.ndarray]) -> None:
-    """Add low and high (95 %) to the rows of the test part that are means over seeds and large enough to judge."""
-    result["low"] = result["high"] = np.nan
-    wanted = (result["part"] == "test") & (result["seed"] == MEAN) & (result["verdict"] == "")
-    for row in result.index[wanted]:
-        bounds = interval(drawn[result.at[row, "metric"]][:, result.at[row, "target"]])
+def table(part: str, values: dict[str, np.ndarray], facts: list[dict], seeds: Sequence[int]) -> pd.DataFrame:
+    """A row a metric, target or average, and seed, and the mean over seeds.
+
+    Args:
+        values: from ``points``.
+        facts: from ``describe``; averages are put behind them.
+    """
+    rows = []
+    for metric, value in values.items():
+        for fact, column in zip([*facts, *averages(facts)], value.T, strict=True):
+            said = {key: one for key, one in fact.items() if key not in ("members", "weights")}
+            said["verdict"] = fact.get("verdict", judgeable(fact))
+            rows += [{"part": part, "metric": metric, "seed": seed, **said, "value": one}
+                     for seed, one in [*zip(seeds, column, strict=True), (MEAN, column.mean())]]  # fmt: skip
+    out = pd.DataFrame(rows)
+    out["lift"] = np.where(out["metric"] == "average_precision", out["value"] / out["prevalence"], np.nan)
+    return out
+
+
+def resample(part: Part, facts: list[dict], decided: Decided, digest: str, count: int, threads: int = 1) -> dict[str, np.ndarray]:
+    """Replicates over blocks of each metric's mean over seeds, float64 (count, T + averages); micro averages have none.
+
+    Blocks are drawn alike for all models of one split (the key is its digest). They are drawn
+    from all blocks of the part, also for a target of which some rows are not known: those weigh nothing.
+
+    Returns:
+        by metric; and ``{metric}_skew``, the acceleration of BCa intervals, float64 (T + averages,), of AUROC and average precision.
+    """
+    block, names = pd.factorize(part.frame["block"])
+    counts = draw_counts(len(names), count, digest)
+    whole = averages(facts)
+    out = {metric: np.full((count, len(facts) + len(whole)), np.nan) for metric in DRAWN}
+    skew = {metric: np.full(len(facts) + len(whole), np.nan) for metric in RANKING}
+    pull = {metric: np.zeros((len(whole), len(names))) for metric in RANKING}
+
+    def of_target(target: int) -> tuple | None:
+        if judgeable(facts[target]) == "undefined":
+            return None
+        at = part.rows(target)
+        truth, mine, seeds = part.labels[at, target], block[at], len(part.scores)
+        drawn, moved = dict.fromkeys(DRAWN, 0.0), dict.fromkeys(RANKING, 0.0)
+        for one, threshold in zip(part.scores, decided.thresholds[:, target], strict=True):
+            score = np.ascontiguousarray(one[at, target])
+            for metric, some, change in zip(
+                RANKING, replicate(truth, score, mine, counts), influence(truth, score, mine, len(names)), strict=True
+            ):
+                drawn[metric] = drawn[metric] + some / seeds
+                moved[metric] = moved[metric] + change / seeds
+            called, error = score >= threshold, (truth - score.astype(np.float64)) ** 2
+            parts = (truth & called, ~truth & called, truth & ~called, ~truth & ~called, error)
+            sums = resampled(np.stack([np.bincount(mine, some, len(names)) for some in parts], 1), counts)
+            with np.errstate(invalid="ignore"):  # nothing of the target is drawn: no Brier score
+                drawn["brier"] = drawn["brier"] + sums[:, 4] / sums[:, :4].sum(1) / seeds
+            drawn["mcc"] = drawn["mcc"] + (mcc(*sums[:, :4].T) if threshold == threshold else np.nan) / seeds
+        return drawn, moved
+
+    for target, found in enumerate(each(len(facts), of_target, threads)):
+        if found is None:
+            continue
+        drawn, moved = found
+        for metric in DRAWN:
+            out[metric][:, target] = drawn[metric]
+        for metric in RANKING:
+            skew[metric][target] = acceleration(moved[metric])
+            for at, fact in enumerate(whole):
+                if target in fact["members"]:
+                    pull[metric][at] += fact["weights"][fact["members"].index(target)] * moved[metric]
+    for at, fact in enumerate(whole):
+        if fact["members"] and fact["average"] != "micro":
+            for metric in DRAWN:
+                out[metric][:, len(facts) + at] = mean_of(out[metric][:, fact["members"]], fact["weights"])
+            for metric in RANKING:
+                skew[metric][len(facts) + at] = acceleration(pull[metric][at])
+    return out | {f"{metric}_skew": skew[metric] for metric in RANKING}
+
+
+def mean_of(replicates: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean over targets of every replicate, (count,); NaN where a resample leaves more than one target in twenty undefined."""
+    good = ~np.isnan(replicates)
+    with np.errstate(invalid="ignore"):
+        mean = (np.where(good, replicates, 0) @ weights) / (good @ weights)
+    return np.where((~good).mean(1) <= MISSED, mean, np.nan)
+
+
+def add_intervals(result: pd.DataFrame, drawn: dict[str, np.ndarray], seeds: dict[str, np.ndarray], ids: list[int], key: str) -> None:
+    """Add 95 % intervals to the rows of the test part that are means over seeds and large enough to judge.
+
+    Args:
+        result: from ``table``; low and high (percentile) and bca_low and bca_high are added.
+        drawn: from ``resample``.
+        seeds: values of every seed by metric, from ``points``.
+        ids: the target that each column is of.
+        key: of the draws of seeds.
+    """
+    for name in ("low", "high", "bca_low", "bca_high"):
+        result[name] = np.nan
+    wanted = (result["part"] == "test") & (result["seed"] == MEAN) & (result["verdict"] == "") & result["metric"].isin(DRAWN)
+    for row in result.index[wanted & (result["average"] != "micro")]:
+        metric, at = result.at[row, "metric"], ids.index(result.at[row, "target"])
+        value, blocks = result.at[row, "value"], result.at[row, "blocks"]
+        some = with_seeds(drawn[metric][:, at], value, [(key, 1.0, seeds[metric][:, at])], blocks)
+        bounds = interval(some)
         result.loc[row, ["low", "high"]] = bounds
+        if metric in RANKING:
+            # BCa takes the replicates as they fall: their bias is what it corrects for.
+            fallen = some - value + np.nanmean(drawn[metric][:, at])
+            result.loc[row, ["bca_low", "bca_high"]] = accelerated(fallen, value, drawn[f"{metric}_skew"][at])
         if np.isnan(bounds[0]):  # positives in so few blocks that many resamples draw none
             result.loc[row, "verdict"] = "too small to judge"
 
 
-def curve_points(labels: np.ndarray, scores: np.ndarray, known: np.ndarray | None = None) -> pd.DataFrame:
-    """ROC and precision-recall curves of every target of the first seed, over the rows known, thinned to at most 150 points each."""
-    parts = []
-    for target in range(labels.shape[1]):
-        at = of_target(target, known)
-        truth, odds = labels[at, target], scores[at, target]
+def add_delong(result: pd.DataFrame, part: Part, facts: list[dict], threads: int = 1) -> None:
+    """Add DeLong's 95 % interval, of windows that are taken as independent, to the mean AUROC over seeds of each target."""
+
+    def of_target(target: int) -> tuple[float, float]:
+        at = part.rows(target)
+        if judgeable(facts[target]):
+            return np.nan, np.nan
+        return mean_interval(part.labels[at, target], np.stack([one[at, target] for one in part.scores]))
+
+    found = np.array(each(len(facts), of_target, threads)).reshape(-1, 2)
+    result["delong_low"] = result["delong_high"] = np.nan
+    rows = (result["part"] == "test") & (result["metric"] == "auroc") & (result["seed"] == MEAN) & (result["target"] >= 0)
+    result.loc[rows, ["delong_low", "delong_high"]] = found[result.loc[rows, "target"]]
+
+
+def curve_points(part: Part, tallies: np.ndarray, threads: int = 1) -> pd.DataFrame:
+    """ROC, precision-recall and reliability curves of every target of the first seed, over the rows known; the first two in 150 points.
+
+    Args:
+        tallies: from ``points``.
+    """
+
+    def of_target(target: int) -> list[pd.DataFrame]:
+        at = part.rows(target)
+        truth, odds = part.labels[at, target], np.ascontiguousarray(part.scores[0][at, target])
         if truth.all() or not truth.any():
-            continue
+            return []
         fpr, tpr, _ = roc_curve(truth, odds)
         precision, recall, _ = precision_recall_curve(truth, odds)
+        out = []
         for curve, x, y in (("roc", fpr, tpr), ("pr", recall[::-1], precision[::-1])):
             # Even steps along x: even steps along the points would miss the steep start.
             keep = np.unique(np.r_[0, np.searchsorted(x, np.linspace(0, 1, POINTS)).clip(max=len(x) - 1)])
-            parts.append(pd.DataFrame({"target": target, "curve": curve, "x": x[keep], "y": y[keep]}))
-    return pd.concat([NO_CURVES, *parts], ignore_index=True)
+            out.append(pd.DataFrame({"target": target, "curve": curve, "x": x[keep], "y": y[keep], "windows": np.nan}))
+        for curve, (windows, sums, positives) in zip(
+            ("reliability", "reliability, scaled"), tallies[0, target, 6:].reshape(2, 3, BINS), strict=True
+        ):
+            full = windows > 0
+            shares = {"x": sums[full] / windows[full], "y": positives[full] / windows[full], "windows": windows[full]}
+            out.append(pd.DataFrame({"target": target, "curve": curve, **shares}))
+        return out
+
+    found = each(part.labels.shape[1], of_target, threads)
+    return pd.concat([NO_CURVES, *(one for some in found for one in some)], ignore_index=True)

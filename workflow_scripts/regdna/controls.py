@@ -9,7 +9,7 @@ from regdna.alphabet import N
 from regdna.shuffles import dinucleotide_shuffle
 from regdna.step import InputError
 
-CONTROLS = ("random-init", "shuffled-labels", "shuffled-sequences", "flank-only", "centre-only")
+CONTROLS = ("random-init", "shuffled-labels", "shuffled-sequences", "flank-only", "centre-only", "held-out-cells")
 SHOWN_OTHERWISE = ("shuffled-sequences", "flank-only", "centre-only")
 
 
@@ -101,3 +101,42 @@ class Relabelled:
     def known(self, rows: np.ndarray) -> np.ndarray | None:
         """Which labels are known, bool (n, T), of the rows that the labels come from; None where all are."""
         return self._targets.known(self._order[rows])
+
+
+def without_cells(targets: object, cell_types: list[str]) -> object:
+    """Targets of which those of some cell types are nowhere known, with what training asks of them.
+
+    Args:
+        targets: ``targets[rows]`` gives bool (n, T); ``known(rows)``; ``names``; ``table`` with cell_type; ``len()``.
+        cell_types: whose labels ``held-out-cells`` keeps from the model.
+
+    Raises:
+        InputError: a cell type without targets, or none is left to learn from.
+    """
+    cells = targets.table["cell_type"]
+    for one in cell_types:
+        if one not in set(cells):
+            raise InputError(f"held-out-cells: no target is of cell type {one!r}; mend the dataset's transfer.held_out")
+    hidden = cells.isin(cell_types).to_numpy()
+    if hidden.all():
+        raise InputError("held-out-cells: every target is of a held-out cell type, so nothing is left to learn; hold out fewer")
+    return WithoutCells(targets, hidden)
+
+
+class WithoutCells:
+    """What ``without_cells`` gives."""
+
+    def __init__(self, targets: object, hidden: np.ndarray):
+        self._targets, self._hidden = targets, hidden
+        self.names = targets.names
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        return self._targets[rows] & ~self._hidden
+
+    def known(self, rows: np.ndarray) -> np.ndarray:
+        """Which labels are known, bool (n, T)."""
+        known = self._targets.known(rows)
+        return np.tile(~self._hidden, (len(rows), 1)) if known is None else known & ~self._hidden

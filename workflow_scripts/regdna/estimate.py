@@ -194,6 +194,57 @@ def forward_flops(parameters: dict, length: int, tokens: float) -> float | None:
     return total + 2 * hidden * (positions * channels + hidden)
 
 
+def training_bytes(entry: dict, parameters: dict, weights: int, trained: int, length: int, tokens: float) -> tuple[float, bool]:
+    """About how many bytes of GPU memory training takes at its peak, and whether activations are among them: sizes may not be known.
+
+    Weights in float32, and for those that are trained gradients and the two moments of AdamW (Kingma and Ba 2015; Loshchilov and
+    Hutter 2019), 4 bytes each; in bf16 a copy of the weights besides; activations of one micro-batch, by ``activation_bytes``.
+
+    Args:
+        entry: of the study, complete.
+        parameters: the network's sizes, as its checkpoint says them.
+        weights, trained: numbers of parameters.
+        length: bp that the network sees.
+        tokens: of a sequence; a CNN has none.
+    """
+    settings = entry["training"]
+    # ASSUME: memory that was not measured is that of training on a card that has bf16, where `precision` is auto.
+    half = settings["precision"] != "float32"
+    probe = entry["regime"] == "probe"
+    each = -(-settings["batch_size"] // max(1, entry.get("gpu", 1)))  # what a GPU is given at once, where the study does not say less
+    batch = each if probe else min(settings["micro_batch"] or each, each)
+    one = activation_bytes(parameters, length, tokens, half)
+    if one and probe:  # nothing is kept for a backward pass, so that one layer at a time is held
+        one /= parameters.get("layers", 1)
+    return weights * (4.0 + 2.0 * half) + (0.0 if probe else 12.0 * trained) + batch * (one or 0.0), one is not None
+
+
+def activation_bytes(parameters: dict, length: int, tokens: float, half: bool) -> float | None:
+    """About how many bytes of activations training keeps of one sequence; None if no sizes are known.
+
+    Transformer: tokens x layers x (18 h + m i) in 16 bits, for width h and inner width i, with m 4, or 8 where the inner layer is
+    gated (Korthikanti et al. 2023, MLSys, section 4.1, whose 34 h is this at i = 4 h; scores of attention are not kept, as by
+    ``scaled_dot_product_attention``). CNN: outputs of each convolution, its normalisation, activation and pool.
+
+    Args:
+        half: in 16 bits; else in 32.
+    """
+    size = 2 if half else 4
+    if "layers" in parameters:
+        # Only Nucleotide Transformer says a version, and only its first is not gated; DNABERT is plain and has k, DNABERT-2 has none.
+        gated = parameters.get("version", 1 if "k" in parameters else 2) == 2
+        width, inner = parameters["hidden"], parameters["intermediate"]
+        return tokens * parameters["layers"] * (18.0 * width + (8 if gated else 4) * inner) * size / 2
+    if "filters" not in parameters:
+        return None
+    total, channels, positions = 4.0 * length, 4, float(length)
+    for filters, pool in zip(parameters["filters"], parameters["pools"], strict=True):
+        total += positions * filters * (3 + 1 / pool)
+        channels, positions = filters, positions / pool
+    total += parameters.get("blocks", 0) * positions * 4 * (channels + parameters.get("dilated", 0))
+    return total * size
+
+
 def _bases(entry: dict, sources: dict, lengths: dict[str, int], counts: dict | None) -> tuple[dict[str, float] | None, int]:
     """About how many bases each part of a dataset has, None if nobody knows, and the length of a window, 0 if that is not known."""
     rows, total = extent(entry, sources, lengths)

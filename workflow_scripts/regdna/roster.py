@@ -93,6 +93,9 @@ def _with_controls(study: dict, model: str, name: str) -> list[tuple[str, dict]]
             raise InputError(
                 f"{key}: random-init is a model without what its weights learnt, but this one begins with random ones; take it out"
             )
+        apart = [dataset for dataset in entry["datasets"] if study["datasets"][dataset].get("transfer", {}).get("held_out")]
+        if control == "held-out-cells" and not apart:
+            raise InputError(f"{key}: held-out-cells needs cell types to hold out; give one of its datasets transfer: {{held_out: [...]}}")
         for dataset in entry["datasets"] if control in ("flank-only", "centre-only") else ():
             windows = study["datasets"][dataset].get("windows")
             view = windows and (entry["context"] or windows["context"])
@@ -102,6 +105,7 @@ def _with_controls(study: dict, model: str, name: str) -> list[tuple[str, dict]]
                 )
         twin = {"control": control, "base": model, "controls": [], "seeds": entry["seeds"][:1], "tuning": {}, "mutagenesis": False}
         twin |= {"initialisation": "random"} if control == "random-init" else {}
+        twin |= {"datasets": apart} if control == "held-out-cells" else {}
         found.append((one, copy.deepcopy(entry) | twin))
     return found
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from regdna.cell_types import check_transfer
+from regdna.dependencies import check_dependencies
 from regdna.manifest import nearest, read_yaml, validate
 from regdna.step import InputError
 
-RESERVED_NAMES = ("sources", "store", "logs")
+RESERVED_NAMES = ("sources", "store", "logs", "compare")
 PUBLISHED_TARGETS = "deepsea-names/predictor.names"  # what the outputs of DeepSEA's published weights are
 SUBSTITUTION = re.compile(r"^(?P<chrom>[^\s:]+):(?P<position>\d+)(?P<ref>[ACGT])>(?!(?P=ref))(?P<alt>[ACGT])$")
 NAME = re.compile(r"^[a-z0-9-]+$")
@@ -94,6 +96,7 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
         _check_sources(entry, sources, key)
         _check_split(entry["split"], entry["assembly"], lengths, f"{key}.split")
         _check_targets(entry.get("targets", {}), f"{key}.targets")
+        check_transfer(entry, key)
         if entry["labels"] == "exclusive" and len(entry.get("targets", "two")) < 2:
             raise InputError(f"{key}.labels: one target excludes nothing; say multilabel")
         if dataset in ("logs", "benchmarks"):
@@ -115,6 +118,7 @@ def check_datasets(study: dict, sources: dict, assemblies: pd.DataFrame, loci: p
             _check_variants(one, entry, length, f"{key}.variants.{variants}")
             _check_moved(study, here, length, f"{key}.variants.{variants}")
     _check_effects(study, sources, f"{name}: effects")
+    check_dependencies(study, name)
     for dataset, entry in study["datasets"].items():
         asked = any(one["mutagenesis"] and dataset in one["datasets"] for one in study["models"].values())
         for kind in ("loci", "variants"):
@@ -361,7 +365,7 @@ def read_studies(folder: Path, chosen: str, schema: dict, presets: dict) -> dict
         InputError: the first thing wrong with any of them, or ``chosen`` is none of them.
     """
     if not folder.is_dir():
-        raise InputError(f"config: studies: {folder} is not a folder; give the folder that holds the study's YAML file")
+        raise InputError(f"config: study_folder: {folder} is not a folder; give the folder that holds the study's YAML file")
     paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if chosen not in paths:
         raise InputError(f"config: study {chosen!r} is not in {folder}{nearest(chosen, paths)}")

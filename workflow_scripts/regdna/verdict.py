@@ -1,32 +1,116 @@
-"""What a paired difference lets us say."""
+"""What paired differences let us say: of one pair, of a family of pairs at once, and of a model's rank."""
+
+from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
-from regdna.bootstrap import interval
+from regdna.bootstrap import satterthwaite
+
+LEVEL = 0.05
+POWER = float(stats.norm.ppf(0.8) / stats.norm.ppf(0.975))  # of half a 95 % interval, for four chances in five to see a difference
 
 
-def judge(difference: np.ndarray, margin: float, small: bool) -> dict:
-    """The verdict on one model against another.
+@dataclass(frozen=True)
+class Family:
+    """Pairs about which claims are made together.
+
+    Attributes:
+        joint_low, joint_high: intervals that hold all true differences at once in 95 of 100 studies, float (pairs,).
+        p: chance of a difference this large anywhere in the family if there were none at all, float (pairs,).
+        detectable: differences that four of five such studies would show, float (pairs,).
+    """
+
+    joint_low: np.ndarray
+    joint_high: np.ndarray
+    p: np.ndarray
+    detectable: np.ndarray
+
+
+def half_width(replicates: np.ndarray) -> np.ndarray:
+    """Half the width of the 95 % interval of each column's replicates, (pairs,); NaN where more than one in twenty is NaN."""
+    with np.errstate(invalid="ignore"):
+        low, high = np.nanquantile(replicates, [LEVEL / 2, 1 - LEVEL / 2], axis=0)
+    return np.where(np.isnan(replicates).mean(0) <= 0.05, (high - low) / 2, np.nan)
+
+
+def max_t(difference: np.ndarray, replicates: np.ndarray) -> Family:
+    """Claims about several pairs at once, from the largest of their studentised differences in every resample.
 
     Args:
-        difference: bootstrap replicates of the paired difference, float (replicates,).
-        margin: differences no larger than this are of no practical matter.
-        small: the test windows are too few to judge.
+        difference: float (pairs,).
+        replicates: of the same differences on the same resamples, float (count, pairs).
 
-    Returns:
-        low, high (95 % interval; NaN if small); verdict: ``better`` or ``worse`` if the interval excludes 0,
-        ``equivalent`` if the 90 % interval lies within the margin, else ``cannot tell``; and the smallest difference that
-        the data would have shown (half the width of the 95 % interval).
+    Source: Westfall and Young 1993, single-step max-T. The scale is half a 95 % interval, which, unlike a standard deviation, the few
+    far draws of Student's t with one degree of freedom do not move.
     """
-    low, high = interval(difference)
-    if small or np.isnan(low):  # no interval either where positives lie in so few blocks that many resamples draw none
-        nothing = float("nan")
-        return {"low": nothing, "high": nothing, "verdict": "too small to judge", "smallest_detectable": nothing}
-    near_low, near_high = interval(difference, 0.90)
-    if low > 0 or high < 0:
-        word = "better" if low > 0 else "worse"
-    elif -margin < near_low and near_high < margin:
-        word = "equivalent"
-    else:
-        word = "cannot tell"
-    return {"low": low, "high": high, "verdict": word, "smallest_detectable": (high - low) / 2}
+    half = half_width(replicates)
+    # A pair that never differs cannot be told apart; one without an interval is in no family.
+    used = np.flatnonzero(half > 0)
+    if not len(used):
+        nothing = np.full(len(difference), np.nan)
+        return Family(np.where(half == 0, difference, np.nan), np.where(half == 0, difference, np.nan), np.where(half == 0, 1.0, nothing),
+                      np.where(half == 0, 0.0, nothing))  # fmt: skip
+    largest = np.nanmax(np.abs(replicates[:, used] - difference[used]) / half[used], axis=1)
+    critical = float(np.quantile(largest, 1 - LEVEL))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        size = np.where(half == 0, 0.0, np.abs(difference) / half)
+    p = np.where(np.isnan(half), np.nan, (1 + (largest >= size[:, None] * (1 - 1e-12)).sum(1)) / (1 + len(largest)))
+    return Family(difference - critical * half, difference + critical * half, p, (critical + POWER) * half)
+
+
+def welch(difference: np.ndarray, replicates: np.ndarray, blocks: np.ndarray | int, seeds: list[np.ndarray]) -> np.ndarray:
+    """Two-sided p of each difference by Student's t, float (k,), which tells far smaller ones than replicates can count.
+
+    Args:
+        difference: float (k,).
+        replicates: over blocks alone, float (count, k).
+        blocks: that were resampled, int (k,) or one for all.
+        seeds: values of the seeds of either model, float (seeds, k).
+
+    Source: Welch 1947, Biometrika 34:28, of the variance of blocks and of each model's seeds.
+    """
+    parts = [(np.nanvar(replicates, axis=0, ddof=1), blocks - 1)]
+    parts += [(some.var(0, ddof=1) / len(some), len(some) - 1) for some in seeds if len(some) > 1]
+    whole = sum(variance for variance, _ in parts)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = 2 * stats.t.sf(np.abs(difference) / np.sqrt(whole), satterthwaite(parts))
+    return np.where(whole > 0, p, np.where(difference == 0, 1.0, np.nan))
+
+
+def false_discovery(p: np.ndarray) -> np.ndarray:
+    """Benjamini and Hochberg's adjusted p, float (k,); NaN stays and counts for nothing (1995, J R Stat Soc B 57:289)."""
+    out, good = np.full(len(p), np.nan), ~np.isnan(p)
+    if good.any():
+        out[good] = stats.false_discovery_control(p[good])
+    return out
+
+
+def word(difference: float, replicates: np.ndarray, p: float, margin: float) -> str:
+    """``better`` or ``worse`` if the p that is adjusted for its family is below 5 %; ``equivalent`` if the 90 % interval lies within the
+    margin; else ``cannot tell``.
+
+    Args:
+        replicates: float (count,).
+        margin: differences no larger than this are of no practical matter.
+    """
+    if np.isnan(p):
+        return "too small to judge"
+    if p < LEVEL:
+        return "better" if difference > 0 else "worse"
+    low, high = np.nanquantile(replicates, [LEVEL, 1 - LEVEL])
+    return "equivalent" if -margin < low and high < margin else "cannot tell"
+
+
+def ranks(models: list[str], better: set[tuple[str, str]]) -> dict[str, tuple[int, int]]:
+    """Best and worst rank that each model may have: as many are shown to be better than it, and worse.
+
+    Args:
+        better: pairs (model, other) of which the first was shown to be better, all in one family.
+
+    Source: Mogstad, Romano, Shaikh and Wilhelm 2024, Rev Econ Stud 91:476.
+    """
+    return {
+        one: (1 + sum((other, one) in better for other in models), len(models) - sum((one, other) in better for other in models))
+        for one in models
+    }

@@ -1,5 +1,6 @@
 """Windows: which pieces of the assembly a dataset holds, what is known of each, and their sequence."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numba
@@ -130,6 +131,33 @@ def describe(table: pd.DataFrame, bases: pd.DataFrame, repeat_fraction: np.ndarr
     out["tss_distance"] = distance
     out["repeat_fraction"] = repeat_fraction
     return out
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where windows lie; ``places[rows]`` are those of some. As an array, the middles alone: most models ask for no more.
+
+    Attributes:
+        chrom: names, object (n,).
+        middle: centre of each window on its chromosome in bp, float64 (n,).
+    """
+
+    chrom: np.ndarray
+    middle: np.ndarray
+
+    @classmethod
+    def of(cls, windows: pd.DataFrame) -> "Places":
+        """Those of windows: chrom, start, end (0-based, half-open)."""
+        return cls(windows["chrom"].to_numpy(object), ((windows["start"] + windows["end"]) / 2).to_numpy(float))
+
+    def __len__(self) -> int:
+        return len(self.middle)
+
+    def __getitem__(self, rows: object) -> "Places":
+        return Places(self.chrom[rows], self.middle[rows])
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.middle, dtype=dtype, copy=copy)
 
 
 class Sequences:

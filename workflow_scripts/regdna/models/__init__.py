@@ -20,7 +20,7 @@ class Architecture:
 
     Attributes:
         module: where it is built; imported when asked for.
-        family: ``row zero`` (features and logistic regression), ``cnn`` or ``transformer``.
+        family: ``row zero`` (no network: logistic regression on features, or a look-up of training windows), ``cnn`` or ``transformer``.
         summary: one line for tables and methods.
         sizes: what a study may set of a network that begins with random weights, with defaults; published ones bring theirs.
         parameters: what a study may set of any, with defaults.

@@ -33,8 +33,8 @@ class Classifier:
     Attributes:
         about: its ``about.json``: architecture, parameters, targets, labels, length, seed, split digest.
         exclusive: whether its targets exclude each other.
-        logits: called with codes, uint8 (n, L), and positions, float (n,) in bp, gives logits, float64 (n, T); of a network it is a
-            ``regdna.models.network.Opened``, which has the network.
+        logits: called with codes, uint8 (n, L), and positions, float (n,) in bp or ``regdna.windows.Places``, gives logits, float64
+            (n, T); of a network it is a ``regdna.models.network.Opened``, which has the network.
 
     Args:
         folder: ``results/{study}/{dataset}/{model}/seed{seed}/checkpoint``.
@@ -54,7 +54,7 @@ class Classifier:
 
         Args:
             codes: uint8 (n, L) with L the length the model was trained on.
-            position: centre of each window on its chromosome in bp, float (n,).
+            position: centre of each window on its chromosome in bp, float (n,), or ``regdna.windows.Places``.
         """
         return log_odds(self.logits(codes, position), self.exclusive)
 

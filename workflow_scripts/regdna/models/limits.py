@@ -17,12 +17,16 @@ def context(architecture: str, parameters: dict) -> tuple[int, int | None]:
         parameters: its sizes, complete.
 
     Raises:
-        ValueError: the lists of a CNN, one entry a convolution, differ in length, or nothing is known of the architecture.
+        ValueError: the lists of a CNN, one entry a convolution, differ in length, k-mers are too long, or nothing is known of the architecture.
     """
     match architecture:
         case "kmer-logistic":
             return parameters["k"], None
-        case "composition" | "dnabert2":
+        case "nearest":
+            if parameters["k"] > 31:
+                raise ValueError(f"k is {parameters['k']}, and k-mers of 31 bp are the longest; shorten it")
+            return parameters["k"], None
+        case "composition" | "position" | "dnabert2":
             return 1, None
         case "basset" | "deepsea":
             geometry.one_each(**_lists(parameters))

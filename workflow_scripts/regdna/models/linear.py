@@ -56,14 +56,21 @@ def fit_logistic(
 
 def save(folder: Path, about: dict, weight: np.ndarray, bias: np.ndarray) -> None:
     """Write a checkpoint: ``about.json`` and ``model.safetensors`` with weight (T, F) and bias (T,)."""
-    save_file({"weight": np.ascontiguousarray(weight), "bias": bias}, folder / "model.safetensors")
+    save_tensors(folder, about, {"weight": weight, "bias": bias})
+
+
+def save_tensors(folder: Path, about: dict, tensors: dict[str, np.ndarray]) -> None:
+    """Write a checkpoint of any of row zero: ``about.json`` and ``model.safetensors``."""
+    save_file({name: np.ascontiguousarray(one) for name, one in tensors.items()}, folder / "model.safetensors")
     (folder / "about.json").write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
 
 
 def opened(folder: Path, about: dict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function from codes, uint8 (n, L), and positions, float (n,) in bp, to logits, float64 (n, T)."""
-    tensors = read_tensors(folder / "model.safetensors")
-    features = models.module(about["architecture"]).features
+    tensors, kind = read_tensors(folder / "model.safetensors"), models.module(about["architecture"])
+    if hasattr(kind, "opened"):  # no regression: training windows are looked up
+        return kind.opened(tensors, about)
+    features = kind.features
 
     def logits(codes: np.ndarray, position: np.ndarray) -> np.ndarray:
         return features(codes, position, about["parameters"]) @ tensors["weight"].T + tensors["bias"]

@@ -4,12 +4,27 @@ import numpy as np
 
 from regdna import plots
 from regdna.models import ARCHITECTURES
-from regdna.page import agreement, answer, controls, figures, measured, methods, tables, training
-from regdna.page.results import Compared, Job, Locus, Results, Variants
+from regdna.page import (
+    agreement,
+    answer,
+    controls,
+    cost,
+    dependencies,
+    figures,
+    findings,
+    measured,
+    methods,
+    skill,
+    strata,
+    tables,
+    training,
+    transfer,
+)
+from regdna.page.results import Beside, Compared, Job, Locus, Results, Variants
 from regdna.page.template import engine
 from regdna.step import InputError
 
-__all__ = ["Compared", "Job", "Locus", "Results", "Variants", "render"]
+__all__ = ["Beside", "Compared", "Job", "Locus", "Results", "Variants", "render"]
 
 
 def render(results: Results) -> str:
@@ -37,8 +52,9 @@ def render(results: Results) -> str:
             ],
             agreement=[agreement.show(some, figures.looks(results)) for some in sets_of(results.agreed)],
             controls=controls.meanings(results),
+            transfer=transfers(results),
             training={"tuned": "tuning" in results.study, "runs": training.runs(results)},
-            cost={"figure": figures.cost(results), "table": tables.costs(results)},
+            cost=cost.show(results),
             sources=[
                 {"id": source, **results.source(source), "table": tables.files(results, source, files)}
                 for source, files in tables.used_sources(results).items()
@@ -86,12 +102,19 @@ def dataset(results: Results, name: str) -> dict:
         **results.study["datasets"][name],
         "kind": kind(results.study["datasets"][name]),
         "verdict": said,
+        "findings": findings.findings(results, name),
+        "checked": findings.checked(results, name),
         "forest": figures.forest(results, name, said["chosen"]),
         "leaderboard": tables.leaderboard(results, name, said["chosen"]),
         "collapsed": [f"{model}: {how}" for model in results.models(name) if (how := results.collapsed(name, model))],
         "controls": controls.tables(results, name),
+        "strata": strata.show(results, name),
+        "dependencies": dependencies.show(results, name),
         "tuning": training.tuning(results, name),
         "probes": training.probes(results, name),
+        "groups": skill.groups(results, name, said["chosen"]),
+        "calibration": skill.calibration(results, name),
+        "reliability": skill.curves(results, name),
         "per_target": tables.per_target(results, name),
         "differences": tables.differences(results, name),
         "curves": figures.curves(results, name),
@@ -120,6 +143,12 @@ def kind(entry: dict) -> str:
     some = entry["negatives"]
     matched = f" with alike {' and '.join(some['match'])}".replace("_", " ") if some["match"] else ""
     return f"{bins}, {where}; those with a target are kept, and for each {some['per_positive']:g} without{matched}"
+
+
+def transfers(results: Results) -> list[dict]:
+    """What the page shows of transfer across cell types, of each dataset that asks for it."""
+    shown = {name: transfer.show(results, name) for name in results.study["datasets"]}
+    return [{"title": results.study["datasets"][name]["title"], **one} for name, one in shown.items() if one]
 
 
 def loci(results: Results) -> list[dict]:

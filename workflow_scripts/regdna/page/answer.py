@@ -92,7 +92,22 @@ def told(results: Results, dataset: str, rows: pd.DataFrame, chosen: dict[str, s
         told = ", and ".join(f"{SHORT[family]} {words[family, third].format('it')}" for family, _ in rest)
         sentences.append(f"Against {full[third]}: {told}.")
     least = max(rows.loc[(chosen[a], chosen[b]), "smallest_detectable"] for a, b in pairs)
-    return [*sentences, f"These data could have shown a difference of {number(least)} or more. {costs(results, dataset, chosen)}"]
+    power = f"Of true differences of {number(least)}, data like these would show four in five."
+    return [plain(value, rows, chosen), *sentences, f"{power} {costs(results, dataset, chosen)}"]
+
+
+def plain(value: pd.Series, rows: pd.DataFrame, chosen: dict[str, str]) -> str:
+    """The result without statistics: an AUROC is how often the right one of two windows is picked."""
+    right = [f"{SHORT[family]} {number(100 * value[model], 1)}" for family, model in chosen.items()]
+    said = rows.loc[[(one, other) for one, other in combinations(chosen.values(), 2)], "verdict"]
+    luck = (
+        "Chance alone does not make such gaps." if said.isin(["better", "worse"]).all()
+        else "None of these gaps is more than chance may make." if not said.isin(["better", "worse"]).any()
+        else "Not all of these gaps are more than chance may make."
+    )  # fmt: skip
+    return (
+        f"Shown one window with a label and one without, how often out of 100 is the right one picked? {capital('; '.join(right))}. {luck}"
+    )
 
 
 def start(results: Results, model: str) -> str:
@@ -101,8 +116,12 @@ def start(results: Results, model: str) -> str:
 
 
 def difference(row: pd.Series, margin: float) -> str:
-    """A paired difference in words, with ``{}`` where the other model goes: by how much, and what the interval leaves open."""
-    size = f"{number(row['difference'], 3, True)}, 95\u00a0% interval {number(row['low'], 3, True)} to {number(row['high'], 3, True)}"
+    """A paired difference in words, with ``{}`` where the other model goes: by how much, and what the interval leaves open.
+
+    The interval is the one that holds for all claims about models of the dataset at once.
+    """
+    low, high = number(row["joint_low"], 3, True), number(row["joint_high"], 3, True)
+    size = f"{number(row['difference'], 3, True)}, 95\u00a0% interval {low} to {high}"
     if row["verdict"] == "equivalent":
         return f"is equivalent to {{}} (difference {size}; its 90\u00a0% interval within ±{margin:g})"
     if row["verdict"] == "cannot tell":

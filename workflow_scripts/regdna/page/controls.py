@@ -28,6 +28,11 @@ MEANINGS = {
         "all but the bin (without one, the middle third)",
         "The bin alone: how far the model stands above it is what the neighbourhood adds.",
     ),
+    "held-out-cells": (
+        "the labels of the held-out cell types",
+        "Its outputs for those cell types were never taught, so that its means over targets fall by themselves; what counts is how its other "
+        "outputs do in those cell types, under Transfer: loci and cell types are held out together there.",
+    ),
 }
 
 

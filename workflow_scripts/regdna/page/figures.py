@@ -1,7 +1,6 @@
 """The figures of the page with their captions, from the tables and arrays of the results."""
 
 import numpy as np
-import pandas as pd
 
 from regdna import plots
 from regdna.page.results import Locus, Results, Variants
@@ -104,21 +103,3 @@ def variants(results: Results, some: list[Variants]) -> dict:
     alt = f"Distribution of |logit| over variants; medians: {medians}"
     svg = plots.effect_sizes(sizes, looks(results), name=f"variants-{some[0].dataset}-{some[0].name}", alt=alt)
     return figure(svg, caption, remake([one.path for one in some]))
-
-
-def cost(results: Results) -> dict:
-    """Skill against training time over all datasets, controls left out: they cost what their models do."""
-    parts, titles = [], {}
-    for dataset, entry in results.study["datasets"].items():
-        rows = results.mean(dataset).loc[results.contenders(dataset)].reset_index()[["dataset", "model", "value", "low", "high"]]
-        parts.append(rows.assign(seconds=[results.seconds(dataset, model) for model in rows["model"]]))
-        titles[dataset] = entry["title"]
-    rows = pd.concat(parts, ignore_index=True)
-    alt = "Mean AUROC against training seconds: " + ", ".join(
-        f"{row.dataset} {row.model} {number(row.value)} at {row.seconds:.3g} s" for row in rows.itertuples()
-    )
-    caption = "Mean AUROC against the wall time of training one seed, start-up included. Bars: 95 % intervals; hollow: too small to judge."
-    if any(results.base(model) for model in results.study["models"]):
-        caption += " Controls are left out."
-    paths = [f"{results.root}/comparison.parquet", f"{results.root}/ledger.tsv"]
-    return figure(plots.cost(rows, looks(results), titles, name="cost", alt=alt), caption, f"snakemake {' '.join(paths)}")

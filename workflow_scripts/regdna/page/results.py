@@ -87,6 +87,24 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A table of one model and dataset that stands beside its metrics: ``kind`` is the file's name, ``about`` the table's ``attrs``."""
+
+    dataset: str
+    model: str
+    kind: str
+    path: str
+    table: pd.DataFrame
+    about: dict
+
+    @classmethod
+    def read(cls, path: Path) -> "Beside":
+        """What lies at ``results/{study}/{dataset}/{model}/{kind}.parquet``."""
+        held = pd.read_parquet(path)
+        return cls(path.parts[-3], path.parts[-2], path.stem, path.as_posix(), held, held.attrs)
+
+
+@dataclass(frozen=True)
 class Job:
     """One training run: ``compute.json`` as ``cost``, and what the checkpoint's ``about.json`` says."""
 
@@ -109,6 +127,7 @@ class Results:
         jobs: every training run, in the order of datasets, models and seeds.
         tuned: trials.tsv of every model that was tuned, by dataset and model.
         certificates: splits.json by dataset.
+        beside: tables beside the metrics, by kind.
         judged, agreed: what scores are worth by measurement, and beside published ones.
         places: loci.tsv by locus and assembly.
         assumptions: file and text of every assumption in the code.
@@ -128,6 +147,7 @@ class Results:
     certificates: dict[str, dict]
     loci: list[Locus]
     variants: list[Variants]
+    beside: dict[str, list[Beside]]
     judged: list[Compared]
     agreed: list[Compared]
     places: pd.DataFrame
@@ -185,7 +205,7 @@ class Results:
 
     def deprived(self, model: str) -> bool:
         """Whether a model is a control that lacks what there is to learn: to learn nothing is then a finding, not a failure."""
-        return self.study["models"][model]["control"] not in ("", "random-init")
+        return self.study["models"][model]["control"] not in ("", "random-init", "held-out-cells")
 
     def collapsed(self, dataset: str, model: str) -> str:
         """How many of a model's seeds collapsed, and how many runs that did were given up for another seed; nothing if none did."""

@@ -5,15 +5,18 @@ import pandas as pd
 
 from regdna.page.answer import KINDS
 from regdna.page.results import MEAN, Results, Variants, pick
-from regdna.page.text import DASH, between, cell, estimate, number, remake, seconds, table, words
+from regdna.page.text import DASH, between, cell, estimate, number, remake, table, words
 from regdna.study import references
+from regdna.verdict import ranks
 
 SHOWN_TARGETS, SHOWN_VARIANTS = 24, 10
 LONGEST_ALLELE = 12
+METRICS = {"auroc": "AUROC", "average_precision": "AP", "mcc": "MCC"}
 
 
 def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
-    """One row a model: skill with interval, seeds, cost, size; controls behind all others."""
+    """One row a model: skill with interval, rank, seeds, cost, size; controls behind all others."""
+    rank = ranking(results, dataset)
     mean, validation = results.mean(dataset), results.mean(dataset, part="validation")
     precision = results.mean(dataset, "average_precision")
     seeds = pick(results.scores, dataset=dataset, metric="auroc", part="test", target=MEAN).query("seed >= 0")
@@ -26,17 +29,29 @@ def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
         rows.append([
             words(model, standing(results, model, chosen), results.collapsed(dataset, model)),
             words(KINDS[results.family(model)], entry["regime"]), words(results.weights(model).partition(",")[0]),
-            cell(one.value, detail=between(one.low, one.high) or one.verdict),
+            cell(one.value, detail=between(one.low, one.high) or one.verdict), rank.get(model, cell(np.nan)),
             cell(each.mean(), ", ".join(number(value) for value in each), detail=spread),
             cell(validation.at[model, "value"]), cell(ap.value, detail=between(ap.low, ap.high) or ap.verdict),
             cell(ap.prevalence), cell(ap.lift, digits=2), cell(results.seconds(dataset, model), digits=1),
             memory(cost), cell(float(cost["parameters"].max()), f"{cost['parameters'].max():,.0f}"),
         ])  # fmt: skip
-    columns = ["model", "family, regime", "initialisation", "mean AUROC", "AUROC by seed", "AUROC, validation", "mean AP",
+    columns = ["model", "family, regime", "initialisation", "mean AUROC", "rank [95\u00a0%]", "AUROC by seed", "AUROC, validation", "mean AP",
                "prevalence", "lift", "training, s", "peak memory, MB", "parameters"]  # fmt: skip
     paths = [f"{results.root}/{dataset}/{model}/metrics.parquet" for model in results.models(dataset)]
     caption = "Leaderboard: test part, mean over targets and seeds, 95 % intervals below"
     return table(caption, columns, rows, f"{remake(paths)} {results.root}/ledger.tsv")
+
+
+def ranking(results: Results, dataset: str) -> dict[str, dict]:
+    """The ranks that each contender may have by mean AUROC, by what was shown of all pairs at once; nothing where none can be judged."""
+    contenders = results.contenders(dataset)
+    pairs = pick(results.comparison, dataset=dataset, metric="auroc", target=MEAN)
+    pairs = pairs[pairs["model"].isin(contenders) & pairs["against"].isin(contenders)]
+    if not len(pairs) or pairs["verdict"].eq("too small to judge").any():
+        return {}
+    better = pairs[pairs["verdict"] == "better"]
+    found = ranks(contenders, set(zip(better["model"], better["against"], strict=True)))
+    return {model: cell(low + high / 1000, f"{low}" if low == high else f"{low} to {high}") for model, (low, high) in found.items()}
 
 
 def standing(results: Results, model: str, chosen: dict[str, str]) -> str:
@@ -80,38 +95,23 @@ def differences(results: Results, dataset: str) -> dict:
     for first, model in enumerate(order):
         for against in order[first + 1 :]:
             row = [words(results.label(model)), words(results.label(against))]
-            for metric in ("auroc", "average_precision"):
+            for metric in METRICS:
                 if (metric, model, against) not in at.index:
-                    row += [cell(np.nan, "undefined"), words("undefined")]
+                    row += [cell(np.nan, "undefined"), cell(np.nan), words("undefined")]
                     continue
                 one = at.loc[metric, model, against]
-                row += [cell(one.difference, estimate(one.difference, one.low, one.high, True)), words(one.verdict)]
+                joint = f"together {between(one.joint_low, one.joint_high, True)}" if np.isfinite(one.joint_low) else ""
+                size = estimate(one.difference, one.low, one.high, True)
+                row += [cell(one.difference, size, detail=joint), cell(one.p_adjusted, digits=4), words(one.verdict)]
                 if metric == "auroc":
                     row.append(cell(one.smallest_detectable))
             rows.append(row)
-    columns = ["model", "against", "AUROC difference [95\u00a0%]", "verdict on AUROC", "smallest detectable", "AP difference [95\u00a0%]",
-               "verdict on AP"]  # fmt: skip
-    caption = "Paired differences of the means over targets, same resamples"
+    columns = ["model", "against"]
+    for metric, name in METRICS.items():
+        columns += [f"{name} difference [95\u00a0%]", f"adjusted p, {name}", f"verdict on {name}"]
+        columns += ["smallest detectable"] * (metric == "auroc")
+    caption = "Paired differences of the means over targets, same resamples; together: 95 % intervals that hold for all pairs at once"
     return table(caption, columns, rows, f"snakemake {results.root}/comparison.parquet")
-
-
-def costs(results: Results) -> dict:
-    """One row a run of the ledger; what tuning took besides is a sum."""
-    rows = []
-    for run in results.runs.itertuples():
-        rows.append([
-            words(run.dataset), words(results.label(run.model)), cell(float(run.seed), digits=0), words(run.device),
-            cell(run.wall_seconds, digits=1), cell(run.cpu_seconds, digits=1), cell(run.gpu_seconds, digits=1),
-            cell(run.peak_host_bytes / 1e6, digits=0), cell(float(run.parameters), f"{run.parameters:,.0f}"),
-            cell(float(run.sequences), f"{run.sequences:,.0f}"),
-            cell(float(run.epochs), digits=0), cell(float(run.flops), f"{run.flops:.2g}" if np.isfinite(run.flops) else DASH),
-            cell(float(run.attempts), digits=0),
-        ])  # fmt: skip
-    columns = ["dataset", "model", "seed", "device", "wall, s", "CPU, s", "GPU, s", "peak host memory, MB", "parameters",
-               "sequences seen", "epochs", "FLOPs, estimate", "attempts"]  # fmt: skip
-    wall, gpu = (float(results.trials[name].sum()) for name in ("wall_seconds", "gpu_seconds"))
-    tuning = f"; besides, {len(results.trials)} trials of tuning took {seconds(wall)}, and {seconds(gpu)} of GPUs"
-    return table(f"Every training run{tuning if len(results.trials) else ''}", columns, rows, f"snakemake {results.root}/ledger.tsv")
 
 
 def variant_counts(results: Results, some: list[Variants]) -> dict:

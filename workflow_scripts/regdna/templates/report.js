@@ -23,3 +23,33 @@ for (const table of document.querySelectorAll("figure.table table")) {
     });
   });
 }
+// A long table has a box above it: rows that lack any of the words written there are hidden, and what is left is told.
+const LONG = 12;
+const folded = (text) => text.toLocaleLowerCase("en").replace(/\s+/g, " ");
+document.querySelectorAll("figure.table").forEach((figure, at) => {
+  const rows = [...figure.querySelectorAll("tbody tr")];
+  if (rows.length <= LONG) return;
+  const box = document.createElement("p");
+  const label = document.createElement("label");
+  const input = document.createElement("input");
+  const said = document.createElement("output");
+  box.className = "filter";
+  input.type = "search";
+  input.id = `filter-${at}`;
+  label.htmlFor = input.id;
+  label.textContent = "Rows with";
+  said.setAttribute("aria-live", "polite");
+  said.textContent = `${rows.length} rows`;
+  const texts = new Map(rows.map((row) => [row, folded([...row.cells].flatMap((cell) => [...cell.childNodes]).map((one) => one.textContent).join(" "))]));
+  input.addEventListener("input", () => {
+    const words = folded(input.value).split(" ").filter(Boolean);
+    let left = 0;
+    for (const row of rows) {
+      row.hidden = !words.every((word) => texts.get(row).includes(word));
+      if (!row.hidden) left += 1;
+    }
+    said.textContent = words.length ? `${left} of ${rows.length} rows` : `${rows.length} rows`;
+  });
+  box.append(label, input, said);
+  figure.prepend(box);
+});

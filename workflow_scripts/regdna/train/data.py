@@ -9,7 +9,7 @@ import pandas as pd
 
 from regdna import controls
 from regdna.targets import Targets
-from regdna.windows import Sequences
+from regdna.windows import Places, Sequences
 
 
 @dataclass
@@ -31,9 +31,9 @@ class Data:
         """Row numbers of the windows of a part, ascending."""
         return np.flatnonzero(self.windows["split"].to_numpy() == part)
 
-    def position(self, rows: np.ndarray) -> np.ndarray:
-        """Centre of windows on their chromosome in bp, float (n,)."""
-        return ((self.windows["start"] + self.windows["end"]) / 2).to_numpy()[rows]
+    def position(self, rows: np.ndarray) -> Places:
+        """Where windows lie."""
+        return Places.of(self.windows.iloc[rows])
 
     def sample(self) -> np.ndarray:
         """Evenly spaced training windows of about five million bases in all, uint8 (n, L); what a tokeniser is learned from."""
@@ -53,6 +53,7 @@ class Material:
         sequences, genome: what sequence is read from, as of ``Sequences``.
         control: a name in ``regdna.controls.CONTROLS``, or nothing.
         centre: bases in the middle of a window that ``flank-only`` and ``centre-only`` tell from the rest; 0: a third.
+        held_out: cell types whose labels ``held-out-cells`` keeps from the model.
         share: of the training windows that are in the training part; 1 for all.
         seed: of what a control draws.
     """
@@ -68,6 +69,7 @@ class Material:
     genome: list[Path] | None = None
     control: str = ""
     centre: int = 0
+    held_out: tuple[str, ...] = ()
     share: float = 1.0
     seed: int = 0
 
@@ -83,6 +85,8 @@ class Material:
         parts = frame["split"].to_numpy(dtype=object)
         if self.control == "shuffled-labels":
             targets = controls.relabelled(targets, controls.order(parts, self.control, self.seed))
+        if self.control == "held-out-cells":
+            targets = controls.without_cells(targets, list(self.held_out))
         frame["split"] = thinned(parts, self.share)
         return Data(controls.shown(seen, self.control, self.centre, self.seed), targets, frame, self.labels == "exclusive")
 

@@ -87,7 +87,7 @@ def fit(
         "training": entry["training"],
     }
     identity = json.dumps(
-        [code, held, about, seed, certificate["sequence_digest"], material.share, material.seed, threads, processes,
+        [code, held, about, seed, certificate["sequence_digest"], material.share, material.seed, material.held_out, threads, processes,
          *(hashlib.sha256(path.read_bytes()).hexdigest() for path in (material.targets, material.known) if path)],
         sort_keys=True,
     )  # fmt: skip

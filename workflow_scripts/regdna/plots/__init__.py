@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 
 # Name to colour on light and on dark ground. Series: Okabe and Ito 2008, hues by family. Each light colour occurs once,
 # since it stands for its name until the SVG is written.
@@ -314,40 +314,6 @@ def effect_sizes(sizes: dict[str, np.ndarray], looks: dict[str, Series]) -> Figu
     axes.set(xscale="log", yscale="log", xlabel="|logit|, largest over targets", ylabel="share of variants\nat least as large")
     axes.grid()
     legend(figure, axes, COLUMNS)
-    return figure
-
-
-@as_svg
-def cost(rows: pd.DataFrame, looks: dict[str, Series], titles: dict[str, str]) -> Figure:
-    """Mean AUROC against training seconds (log scale), one panel a dataset.
-
-    Args:
-        rows: dataset, model, seconds, value, low, high.
-        titles: dataset to the panel's title.
-    """
-    columns = min(2, len(titles))
-    lines = -(-len(titles) // columns)
-    figure = Figure((WIDTH if columns == 2 else 7, 2.9 * lines + 0.6), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False)
-    seen = {}
-    for axes, (dataset, title) in zip(panels.flat, titles.items(), strict=False):
-        for row in rows[rows["dataset"] == dataset].itertuples():
-            look, judged = looks[row.model], np.isfinite(row.low)
-            if judged:
-                axes.plot([row.seconds] * 2, [row.low, row.high], color=look.colour, linewidth=1.4)
-            fill = look.colour if judged else "none"
-            dot = axes.plot(row.seconds, row.value, look.marker, markersize=7, color=look.colour, markerfacecolor=fill)
-            seen.setdefault(look.label, dot[0])
-        axes.set(xscale="log", xlabel="seconds to train one seed", title=title)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.margins(0.12)
-        axes.grid()
-    for axes in panels.flat[len(titles) :]:
-        axes.set_visible(False)
-    panels.flat[0].set_ylabel("mean AUROC")
-    figure.legend(list(seen.values()), list(seen), loc="outside lower left", ncols=3)
     return figure
 
 

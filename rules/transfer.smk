@@ -1,0 +1,41 @@
+"""Transfer from cell type to cell type. Makes transfer.parquet of every model on the datasets that ask for it."""
+
+
+def held_out(wildcards):
+    """Cell types that a dataset holds out; the dataset must ask for transfer."""
+    entry = dataset(wildcards)
+    if "transfer" not in entry:
+        raise WorkflowError(f"{wildcards.study}: dataset {wildcards.dataset} has no 'transfer'; give it one to ask for this table")
+    return entry["transfer"]["held_out"]
+
+
+rule transfer_model:
+    """What a model's outputs for one cell type are worth for another, beside mean activity, nearest cell and the cell itself."""
+    input:
+        windows="results/{study}/{dataset}/windows.parquet",
+        splits="results/{study}/{dataset}/splits.json",
+        targets="results/{study}/{dataset}/targets.npy",
+        names="results/{study}/{dataset}/targets.tsv",
+        known="results/{study}/{dataset}/targets.known.npy",
+        predictions=lambda wildcards: [f"{run}/predictions/test.npy" for run in runs_of_model(wildcards)],
+        about=lambda wildcards: [f"{run}/predictions/about.json" for run in runs_of_model(wildcards)],
+    output:
+        transfer="results/{study}/{dataset}/{model}/transfer.parquet",
+    log:
+        "results/{study}/logs/transfer_model/{dataset}.{model}.log",
+    benchmark:
+        "results/{study}/benchmarks/transfer_model/{dataset}.{model}.jsonl"
+    conda:
+        "../envs/data.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        code=code("transfer.py"),
+        model="{model}",
+        labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
+        held_out=held_out,
+        replicate_count=lookup(within=STUDIES, dpath="{study}/evaluation/replicates"),
+    script:
+        "../workflow_scripts/transfer.py"

@@ -1,0 +1,136 @@
+"""Two models on the same resamples: differences of every metric, target and average, and what they let us say."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from regdna.arrays import read_arrays
+from regdna.assess import MEAN
+from regdna.bootstrap import with_seeds
+from regdna.step import InputError
+from regdna.verdict import POWER, false_discovery, half_width, max_t, welch, word
+
+COMPARED = ("auroc", "average_precision", "mcc")
+COLUMNS = ["dataset", "model", "against", "metric", "target", "average", "group", "name", "difference", "low", "high", "joint_low",
+           "joint_high", "p", "p_adjusted", "q", "verdict", "smallest_detectable"]  # fmt: skip
+MIRRORED = {"better": "worse", "worse": "better"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model's results on one dataset.
+
+    Attributes:
+        table: rows of the test part that are means over seeds, of ``metrics.parquet``.
+        drawn: what ``replicates.npz`` holds.
+        path: of ``metrics.parquet``.
+        control: which control it is, or nothing.
+    """
+
+    model: str
+    table: pd.DataFrame
+    drawn: dict[str, np.ndarray]
+    path: Path
+    control: str
+
+    @property
+    def digest(self) -> str:
+        """Of the split that it was judged on."""
+        return str(self.drawn["split_digest"])
+
+    @classmethod
+    def read(cls, metrics: Path, replicates: Path) -> "Judged":
+        """What ``evaluate`` wrote.
+
+        Raises:
+            InputError: the files are of different models or splits, or one is cut short.
+        """
+        whole, drawn = pd.read_parquet(metrics), read_arrays(replicates)
+        model = str(whole["model"].iloc[0])
+        if model != str(drawn["model"]):
+            raise InputError(f"{replicates}: replicates of {drawn['model']}, but {metrics} is of {model}; give both in one order")
+        if whole.attrs["split_digest"] != str(drawn["split_digest"]):
+            raise InputError(f"{replicates}: of another split than {metrics}; evaluate {model} again")
+        kept = whole[(whole["part"] == "test") & (whole["seed"] == MEAN) & whole["metric"].isin(COMPARED)]
+        return cls(model, kept.reset_index(drop=True), drawn, metrics, whole.attrs.get("control", ""))
+
+
+def compare(dataset: str, pairs: list[tuple[Judged, Judged]], margin: float) -> pd.DataFrame:
+    """A row a pair, metric and target or average, in the order given.
+
+    Averages over targets are claims about models: adjusted by max-T over those of the pairs that hold no control, and each pair with one by
+    itself. Targets are screened: Benjamini and Hochberg's q over those of a pair.
+
+    Args:
+        pairs: of models judged on one split.
+        margin: differences no larger than this are of no practical matter.
+    """
+    frames = []
+    claims = [at for at, (one, other) in enumerate(pairs) if not (one.control or other.control)]
+    families = [claims, *([at] for at in range(len(pairs)) if at not in set(claims))]
+    for metric in COMPARED:
+        found = [_pair(dataset, one, other, metric) for one, other in pairs]
+        for family in families:
+            for target in dict.fromkeys(target for at in family for target in found[at][0].index if target < 0):
+                _claim([found[at] for at in family if target in found[at][0].index], target)
+        for frame, drawn in found:
+            single = frame.index >= 0
+            frame.loc[single, "q"] = false_discovery(frame.loc[single, "p"].to_numpy())
+            decides = np.where(single, frame["q"], frame["p_adjusted"])
+            frame["verdict"] = [
+                word(difference, drawn[target], p, margin) if target in drawn else "too small to judge"
+                for target, difference, p in zip(frame.index, frame["difference"], decides, strict=True)
+            ]
+            frames.append(frame.reset_index())
+    return pd.concat(frames, ignore_index=True)[COLUMNS] if frames else pd.DataFrame(columns=COLUMNS)
+
+
+def _pair(dataset: str, one: Judged, other: Judged, metric: str) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
+    """Differences of one metric by target, and their replicates over blocks and seeds where both models are large enough to judge."""
+    mine, theirs = (judged.table[judged.table["metric"] == metric].set_index("target") for judged in (one, other))
+    both = mine.merge(theirs, left_index=True, right_index=True, suffixes=("", "_other"), validate="one_to_one")
+    both = both[(both["verdict"] != "undefined") & both["value"].notna() & both["value_other"].notna() & (both["average"] != "micro")]
+    frame = both[["average", "group", "name"]].assign(dataset=dataset, model=one.model, against=other.model, metric=metric)
+    frame["difference"] = both["value"] - both["value_other"]
+    for name in ("low", "high", "joint_low", "joint_high", "p", "p_adjusted", "q", "smallest_detectable"):
+        frame[name] = np.nan
+    places = [{int(target): at for at, target in enumerate(judged.drawn["targets"])} for judged in (one, other)]
+    columns = [np.array([place[target] for target in both.index], int) for place in places]
+    over_blocks = np.subtract(*(judged.drawn[metric][:, at] for judged, at in zip((one, other), columns, strict=True)))
+    seeds = [judged.drawn[f"{metric}_seeds"][:, at] for judged, at in zip((one, other), columns, strict=True)]
+    # A model that is held against itself, in two studies, must not share its seeds' draws.
+    keys = (one.model, f"{other.model} again" if other.model == one.model else other.model)
+    moved = [(f"{one.digest} {key}", weight, values) for key, weight, values in zip(keys, (1.0, -1.0), seeds, strict=True)]
+    drawn = with_seeds(over_blocks, frame["difference"].to_numpy(), moved, both["blocks"].to_numpy())
+    half = half_width(drawn)
+    judged = ((both["verdict"] == "") & (both["verdict_other"] == "")).to_numpy() & np.isfinite(half)
+    with np.errstate(invalid="ignore"):
+        bounds = np.nanquantile(drawn[:, judged], [0.025, 0.975], axis=0)
+    frame.loc[judged, "low"], frame.loc[judged, "high"] = bounds
+    frame.loc[judged, "smallest_detectable"] = half[judged] * (1 + POWER)
+    frame.loc[judged, "p"] = welch(frame["difference"].to_numpy(), over_blocks, both["blocks"].to_numpy(), seeds)[judged]
+    return frame, {target: drawn[:, at] for at, target in enumerate(both.index) if judged[at]}
+
+
+def _claim(found: list[tuple[pd.DataFrame, dict[int, np.ndarray]]], target: int) -> None:
+    """Fill in what holds of a family of pairs at once, of one average, where the pairs are judged."""
+    some = [(frame, drawn[target]) for frame, drawn in found if target in drawn]
+    if not some:
+        return
+    family = max_t(np.array([frame.at[target, "difference"] for frame, _ in some]), np.stack([drawn for _, drawn in some], 1))
+    for at, (frame, _) in enumerate(some):
+        frame.loc[target, ["joint_low", "joint_high", "p_adjusted", "smallest_detectable"]] = [
+            family.joint_low[at], family.joint_high[at], family.p[at], family.detectable[at]
+        ]  # fmt: skip
+
+
+def mirrored(table: pd.DataFrame) -> pd.DataFrame:
+    """The same pairs the other way round."""
+    out = table.rename(columns={"model": "against", "against": "model"})
+    for low, high in (("low", "high"), ("joint_low", "joint_high")):
+        out[low], out[high] = -table[high], -table[low]
+    out["difference"] = -table["difference"]
+    out["verdict"] = table["verdict"].replace(MIRRORED)
+    return out[COLUMNS]
