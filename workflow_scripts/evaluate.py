@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regdna.arrays import read_array
-from regdna.assess import MEAN, Part, add_delong, add_intervals, averages, curve_points, decide, describe, points, resample, table
+from regdna.assess import DRAWN, MEAN, Part, add_delong, add_intervals, averages, curve_points, decide, describe, points, resample, table
 from regdna.splits import digest as split_digest
 from regdna.step import InputError, run
 from regdna.store import atomic
@@ -68,9 +68,10 @@ def main(
         values, tallies = points(one, facts, decided, threads)
         tables.append(table(part, values, facts, seeds))
     # The last part is the test part, from here on.
-    heat = [{"part": "validation", "metric": "temperature", "seed": seed, "target": MEAN, "average": "macro", "group": "all", "value": value}
-            for seed, value in zip(seeds, decided.temperatures, strict=True)]  # fmt: skip
-    result = pd.concat([*tables, pd.DataFrame(heat).assign(name="all targets", verdict="")], ignore_index=True)
+    heat = pd.DataFrame({"seed": seeds, "value": decided.temperatures}).assign(
+        part="validation", metric="temperature", target=MEAN, average="macro", group="all", name="all targets", verdict=""
+    )
+    result = pd.concat([*tables, heat], ignore_index=True)
     result.insert(0, "model", model)
     ids = [fact["target"] for fact in (*facts, *averages(facts))]
     drawn = resample(parts["test"], facts, decided, digest, replicate_count, threads)
@@ -81,9 +82,12 @@ def main(
     shapes = curve_points(parts["test"], tallies, threads)
     with atomic(metrics) as temporary:
         result.to_parquet(temporary, index=False)
-    by_seed = {f"{metric}_seeds": values[metric] for metric in drawn if metric in values}
+    arrays = {metric: drawn.mean(metric) for metric in DRAWN}
+    for metric in DRAWN:
+        apart = drawn.seeds(metric, values[metric], f"{digest} {model}")
+        arrays |= {f"{metric}_error": apart.error, f"{metric}_shared": apart.shared}
     with atomic(replicates) as temporary:
-        np.savez_compressed(temporary, split_digest=digest, model=model, targets=np.array(ids), **drawn, **by_seed)
+        np.savez_compressed(temporary, split_digest=digest, model=model, targets=np.array(ids), seeds=len(seeds), **arrays)
     with atomic(curves) as temporary:
         shapes.assign(model=model).to_parquet(temporary, index=False)
 

@@ -59,7 +59,7 @@ def main(
         tables += [motifs(classifiers, codes, places, pair, asked, digest, replicate_count) for pair in asked["pairs"]]
     for path in effects or []:
         tables.append(locus(classifiers, path, asked["positions"], windows, sequences, genome))
-    out = pd.concat([one for one in tables if len(one)] or tables, ignore_index=True)[COLUMNS]
+    out = pd.concat([one for one in tables if len(one)] or tables, ignore_index=True).reindex(columns=COLUMNS)
     out["name"] = [about["targets"][target] for target in out["target"]]
     kept = {name: about[name] for name in ("split_digest", "initialisation", "architecture", "length", "labels")}
     out.attrs = {**kept, "motifs": asked["motifs"], "spacings": asked["spacings"], "seed": asked["seed"], "draws": replicate_count,

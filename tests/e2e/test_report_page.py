@@ -1,67 +1,118 @@
-"""The page in a real browser: no error, no request to anywhere, tables that sort from the keyboard, nothing wider than a phone."""
-
-import json
-import re
-import shutil
-import subprocess
+"""The page in a real browser: no error, no request to anywhere, tables that sort and filter from the keyboard, print, a phone's width."""
 
 import pytest
+from browser import CHROMIUM, Browser
 from made_up_study import write
 
 import render
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync", "--enable-logging=stderr", "--allow-file-access-from-files", "--virtual-time-budget=3000")  # fmt: skip
-PROBE = """<script>
-const frame = document.querySelector("iframe");
-frame.addEventListener("load", () => {
-  const page = frame.contentDocument;
-  const table = page.querySelector("figure.table table");
-  const head = [...table.querySelectorAll("thead th")].find((one) => one.textContent.includes("mean AUROC"));
-  const values = () => [...table.tBodies[0].rows].map((row) => row.cells[head.cellIndex].dataset.value);
-  const said = { width: page.documentElement.scrollWidth, focusable: head.querySelector("button").tabIndex };
-  head.querySelector("button").click();
-  said.first = [head.getAttribute("aria-sort"), ...values()];
-  head.querySelector("button").click();
-  said.second = [head.getAttribute("aria-sort"), ...values()];
-  said.requests = frame.contentWindow.performance.getEntriesByType("resource").map((one) => one.name);
-  document.querySelector("pre").textContent = JSON.stringify(said);
-});
-</script>"""
+SIZES = [(1280, "light"), (1280, "dark"), (400, "light")]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
+def report(tmp_path_factory):
+    """The page of a made-up study."""
     folder = tmp_path_factory.mktemp("page")
     render.main(**write(folder), page=folder / "report.html")
-    return folder
+    return folder / "report.html"
 
 
-def browse(folder, name: str) -> tuple[str, str]:
-    """The page after its scripts have run, and what the browser logged."""
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", (folder / name).as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout, done.stderr
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    with Browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
-def test_the_page_opens_without_an_error_or_a_request(folder):
-    content, log = browse(folder, "report.html")
-    assert "<h1>Made up</h1>" in content
-    console = [line for line in log.splitlines() if "CONSOLE" in line]
-    assert not console, console
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_the_page_opens_without_an_error_or_a_request_and_fits(browser, report, width, scheme):
+    browser.open(report, width, scheme=scheme)
+    assert browser.run("document.querySelector('h1').textContent") == "Made up"
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.console == []
+    assert [one for one in browser.requests if not one.startswith("data:")] == []
 
 
-def test_it_fits_a_phone_and_its_tables_sort(folder):
+def test_every_figure_has_a_caption_and_words_instead_of_it(browser, report):
+    browser.open(report)
+    assert browser.run("document.querySelectorAll('figure.plot').length") > 5
+    for what in ("svg[role=img][aria-label]", "figcaption", ".remake code"):
+        lacking = f"[...document.querySelectorAll('figure.plot')].filter((one) => !one.querySelector('{what}')?.outerHTML).length"
+        assert browser.run(lacking) == 0, what
+    empty = "[...document.querySelectorAll('figure.plot')].filter((one) => !one.querySelector('figcaption').textContent.trim()"
+    assert browser.run(f"{empty} || !one.querySelector('svg').getAttribute('aria-label').trim()).length") == 0
+    assert browser.run("[...document.querySelectorAll('table')].filter((one) => !one.caption?.textContent.trim()).length") == 0
+    assert browser.run("document.querySelectorAll('svg:not([role=img])').length") == 0
 
-    (folder / "probe.html").write_text(f'<iframe src="report.html" width="400" height="800"></iframe><pre></pre>{PROBE}')
-    content, log = browse(folder, "probe.html")
-    assert "CONSOLE" not in log
-    said = json.loads(re.search(r"<pre>(.+?)</pre>", content)[1])
-    assert said["width"] <= 400 and said["focusable"] == 0
-    assert said["first"][0] == "descending" and said["second"][0] == "ascending"
-    values = [float(value) for value in said["first"][1:]]
-    assert values == sorted(values, reverse=True) and said["second"][1:] == said["first"][:0:-1]
-    assert all(name.startswith("data:") for name in said["requests"])
+
+LEADERS = "document.querySelector('#leaderboard table')"
+HEAD = f"[...{LEADERS}.tHead.rows[0].cells].find((one) => one.textContent.includes('mean AUROC'))"
+
+
+def column(browser) -> list[float]:
+    values = browser.run(f"[...{LEADERS}.tBodies[0].rows].map((row) => row.cells[{HEAD}.cellIndex].dataset.value)")
+    return [float(value) for value in values]
+
+
+@pytest.mark.parametrize("key", ["Enter", " "])
+def test_a_table_sorts_from_the_keyboard_alone(browser, report, key):
+    browser.open(report)
+    browser.run(f"{HEAD}.previousElementSibling.querySelector('button').focus()")
+    browser.press("Tab")
+    assert browser.run(f"document.activeElement === {HEAD}.querySelector('button')"), "the next stop is the next head"
+    assert browser.run("getComputedStyle(document.activeElement).outlineStyle") == "solid", "where the focus is can be seen"
+    browser.press(key)
+    assert browser.run(f"{HEAD}.getAttribute('aria-sort')") == "descending"
+    falling = column(browser)
+    assert falling == sorted(falling, reverse=True) and len(set(falling)) > 3
+    browser.press(key)
+    assert browser.run(f"{HEAD}.getAttribute('aria-sort')") == "ascending" and column(browser) == falling[::-1]
+    assert browser.console == []
+
+
+LONG = "[...document.querySelectorAll('figure.table')].find((one) => one.querySelectorAll('tbody tr').length > 12)"
+SHOWN = f"[...{LONG}.querySelectorAll('tbody tr')].filter((row) => row.offsetParent !== null).map((row) => row.textContent)"
+
+
+def test_only_long_tables_have_a_box_to_search_them(browser, report):
+    browser.open(report)
+    found = browser.run(
+        "[...document.querySelectorAll('figure.table')].map((one) => [one.querySelectorAll('tbody tr').length, "
+        "one.querySelectorAll('input[type=search]').length])"
+    )
+    assert {bool(box) for rows, box in found if rows > 12} == {True} and {box for rows, box in found if rows <= 12} == {0}
+    named = "[...document.querySelectorAll('input[type=search]')].every((one) => one.labels.length === 1 && one.labels[0].textContent)"
+    assert browser.run(named)
+    assert browser.run("new Set([...document.querySelectorAll('[id]')].map((one) => one.id)).size") == browser.run(
+        "document.querySelectorAll('[id]').length"
+    )
+
+
+def test_a_box_leaves_the_rows_with_all_its_words_and_says_how_many(browser, report):
+    browser.open(report)
+    rows = browser.run(f"{LONG}.querySelectorAll('tbody tr').length")
+    assert len(browser.run(SHOWN)) == rows
+    browser.run(f"{LONG}.querySelector('input').focus()")
+    browser.write("BASSET  k562")
+    left = browser.run(SHOWN)
+    assert 0 < len(left) < rows and all("basset" in one.lower() and "k562" in one.lower() for one in left)
+    said = f"{LONG}.querySelector('output')"
+    assert browser.run(f"{said}.textContent") == f"{len(left)} of {rows} rows"
+    assert browser.run(f"{said}.getAttribute('aria-live')") == "polite"
+    browser.write(" nothing at all")
+    assert browser.run(SHOWN) == [] and browser.run(f"{said}.textContent") == f"0 of {rows} rows"
+
+
+def test_what_was_filtered_out_is_printed_and_the_box_is_not(browser, report, tmp_path):
+    browser.open(report)
+    rows = browser.run(f"{LONG}.querySelectorAll('tbody tr').length")
+    browser.run(f"{LONG}.querySelector('input').focus()")
+    browser.write("nothing at all")
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    assert len(browser.run(SHOWN)) == rows
+    assert browser.run(f"getComputedStyle({LONG}.querySelector('.filter')).display") == "none"
+    browser.send("Emulation.setEmulatedMedia", media="")
+    browser.print(tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert browser.console == []

@@ -74,7 +74,13 @@ class Planted:
             **results, curves=self.folder / model / "curves.parquet", model=model, replicate_count=400,
         )  # fmt: skip
         start = "published" if control == "random-init" else "random"
-        self.models[model] = {"architecture": architecture, "control": control, "base": base, "datasets": ["made-up"], "initialisation": start}
+        self.models[model] = {
+            "architecture": architecture,
+            "control": control,
+            "base": base,
+            "datasets": ["made-up"],
+            "initialisation": start,
+        }
         return self
 
     def stratify(self, model):

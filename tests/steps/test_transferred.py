@@ -95,7 +95,9 @@ def test_what_means_nothing_is_refused_with_the_reason(dataset):
         step("transfer").main(**dataset)
     one_each = np.zeros((900, 6), bool)
     one_each[np.arange(900), np.random.default_rng(2).choice(6, 900)] = True
-    with pytest.raises(InputError, match=r"DNase: no window is positive in two of its cell types, so the labels exclude each other.*TF ctcf: no"):
+    with pytest.raises(
+        InputError, match=r"DNase: no window is positive in two of its cell types, so the labels exclude each other.*TF ctcf: no"
+    ):
         write(folder, one_each)
         step("transfer").main(**dataset)
     said(dataset["about"][1], split_digest="other")
@@ -121,10 +123,13 @@ def test_a_model_without_the_labels_of_a_cell_is_the_same_whatever_they_are(data
     np.save(tmp_path / "sequences.npy", np.random.default_rng(0).integers(0, 4, (len(frame), 200), dtype=np.uint8))
     certificate = json.loads(dataset["splits"].read_text()) | {"sequence_digest": "s"}
     dataset["splits"].write_text(json.dumps(certificate))
-    sizes = {"kmer-logistic": {"k": 2, "l2": 1.0}, "basset": {"filters": [4, 4, 4], "widths": [9, 5, 3], "pools": [4, 4, 4], "hidden": 8, "dropout": 0.1}}
-    training = {"epochs": 1, "batch_size": 64, "learning_rate": 0.01, "weight_decay": 0.01, "warmup": 0.1, "schedule": "cosine", "layer_decay": 1.0,
-                "precision": "float32", "micro_batch": 0, "balance": True, "clip": 1.0, "patience": 1, "retries": 0, "reverse_complement": True,
-                "shift": 0}  # fmt: skip
+    sizes = {
+        "kmer-logistic": {"k": 2, "l2": 1.0},
+        "basset": {"filters": [4, 4, 4], "widths": [9, 5, 3], "pools": [4, 4, 4], "hidden": 8, "dropout": 0.1},
+    }
+    training = {"epochs": 1, "batch_size": 64, "learning_rate": 0.01, "weight_decay": 0.01, "warmup": 0.1, "schedule": "cosine",
+                "layer_decay": 1.0, "precision": "float32", "micro_batch": 0, "balance": True, "clip": 1.0, "patience": 1, "retries": 0,
+                "reverse_complement": True, "shift": 0}  # fmt: skip
     entry = {"architecture": model, "parameters": sizes[model], "regime": "full", "initialisation": "random", "context": 0,
              "training": training, "control": "held-out-cells", "held_out": ["A"]}  # fmt: skip
     labels, found = Targets(dataset["targets"], dataset["names"])[np.arange(900)], []

@@ -10,6 +10,7 @@ from regdna.assess import (
     MEAN,
     NO_CURVES,
     Decided,
+    Drawn,
     Part,
     add_delong,
     add_intervals,
@@ -23,7 +24,7 @@ from regdna.assess import (
     resample,
     table,
 )
-from regdna.bootstrap import draw_counts, interval, with_seeds
+from regdna.bootstrap import draw_counts, interval, over_seeds
 from regdna.delong import mean_interval
 from regdna.targets import Targets, pack
 
@@ -110,7 +111,7 @@ def test_an_average_is_judged_where_the_middle_one_of_its_targets_can_be():
 def test_positives_that_many_resamples_miss_are_too_small_to_judge():
     row = {"part": "test", "seed": MEAN, "verdict": "", "metric": "auroc", "target": 0, "average": "", "value": 0.7, "blocks": 30}
     result = pd.DataFrame([row])
-    drawn = {"auroc": np.array([[np.nan]] * 20 + [[0.7]] * 80), "auroc_skew": np.zeros(1)}
+    drawn = Drawn({"auroc": np.array([[[np.nan]] * 20 + [[0.7]] * 80])}, {"auroc": np.zeros(1)})
     add_intervals(result, drawn, {"auroc": np.array([[0.7]])}, [0], "key")
     assert result.loc[0, "verdict"] == "too small to judge"
     assert np.isnan(result.loc[0, "low"])
@@ -249,11 +250,12 @@ def test_replicates_equal_scikit_learn_where_what_is_not_known_weighs_nothing(me
                 weight = (counts[block, i] * part.known[:, at]).astype(float)
                 each = [function(part.labels[:, at], one[:, at].astype(float), sample_weight=weight) for one in part.scores]
                 expected[i, at] = np.mean(each)
-        np.testing.assert_allclose(drawn[metric][:, :3], expected, rtol=0, atol=1e-9)
-        assert np.isnan(drawn[metric][:, 3]).all()
-        np.testing.assert_allclose(drawn[metric][:, 4], expected.mean(1), rtol=0, atol=1e-9)
-        np.testing.assert_allclose(drawn[metric][:, 5], np.average(expected, 1, part.labels[:, :3].sum(0)), rtol=0, atol=1e-9)
-        assert np.isnan(drawn[metric][:, 6]).all(), "of a micro average there are none"
+        found = drawn.mean(metric)
+        np.testing.assert_allclose(found[:, :3], expected, rtol=0, atol=1e-9)
+        assert np.isnan(found[:, 3]).all()
+        np.testing.assert_allclose(found[:, 4], expected.mean(1), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(found[:, 5], np.average(expected, 1, part.labels[:, :3].sum(0)), rtol=0, atol=1e-9)
+        assert np.isnan(found[:, 6]).all(), "of a micro average there are none"
 
 
 def test_intervals_are_those_of_the_replicates_moved_by_seeds(measured):
@@ -268,8 +270,8 @@ def test_intervals_are_those_of_the_replicates_moved_by_seeds(measured):
     assert len(judged) == 4 * 5
     for row in judged.itertuples():
         at = [0, 1, 2, 3, -1, -2].index(row.target)
-        moved = with_seeds(drawn[row.metric][:, at], row.value, [("key", 1.0, values[row.metric][:, at])], row.blocks)
-        assert (row.low, row.high) == interval(moved)
+        moved = over_seeds(drawn.by_seed[row.metric][:, :, at], values[row.metric][:, at], "key", row.blocks)
+        assert (row.low, row.high) == pytest.approx(interval(moved), abs=1e-12)
     ranked = judged[judged["metric"].isin(["auroc", "average_precision"])]
     assert (ranked["bca_low"] < ranked["value"]).all() and (ranked["value"] < ranked["bca_high"]).all()
     assert result.query("seed != -1 or metric == 'ece' or average == 'micro'")[["low", "bca_low"]].isna().all(axis=None)
@@ -307,7 +309,7 @@ def test_a_target_with_gaps_is_judged_as_after_dropping_them(measured):
             check_exact=True,
         )
         for metric in DRAWN:
-            assert np.array_equal(drawn[metric][:, at], drawn_alone[metric][:, 0])
+            assert np.array_equal(drawn.by_seed[metric][:, :, at], drawn_alone.by_seed[metric][:, :, 0])
         assert np.array_equal(
             curves.loc[curves["target"] == at, ["x", "y", "windows"]],
             curve_points(mine, tallies_alone)[["x", "y", "windows"]],
@@ -324,5 +326,5 @@ def test_a_mask_of_known_labels_alone_changes_nothing(measured):
     (plain, tallies), (same, others) = points(bare, facts, decided), points(masked, facts, decided)
     assert all(np.array_equal(plain[metric], same[metric], equal_nan=True) for metric in plain) and np.array_equal(tallies, others)
     drawn, again = (resample(one, facts, decided, "d", 5) for one in (bare, masked))
-    assert all(np.array_equal(drawn[metric], again[metric], equal_nan=True) for metric in drawn)
+    assert all(np.array_equal(drawn.by_seed[metric], again.by_seed[metric], equal_nan=True) for metric in DRAWN)
     pd.testing.assert_frame_equal(curve_points(bare, tallies), curve_points(masked, tallies), check_exact=True)

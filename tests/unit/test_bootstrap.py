@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -7,15 +9,18 @@ from regdna.bootstrap import (
     LINE,
     RUN,
     WIDTH,
+    Seeds,
     accelerated,
     acceleration,
     draw_counts,
     influence,
     interval,
+    over_seeds,
     replicate,
     resampled,
     satterthwaite,
     too_small,
+    variances,
     with_seeds,
 )
 from regdna.metrics import auroc, average_precision
@@ -166,28 +171,54 @@ def test_sums_over_drawn_blocks_are_products_with_their_counts():
 
 def test_seeds_alone_spread_as_student_says():
     values = np.array([0.80, 0.82, 0.81, 0.85, 0.79])
-    moved = with_seeds(np.full(200_000, values.mean()), values.mean(), [("m", 1.0, values)], 100)
+    moved = over_seeds(np.tile(values[:, None], 200_000), values, "m", 100)
     expected = stats.t(4, values.mean(), values.std(ddof=1) / np.sqrt(5))
     assert interval(moved) == pytest.approx(expected.interval(0.95), abs=2e-3)
     assert interval(moved, 0.8) == pytest.approx(expected.interval(0.8), abs=1e-3)
 
 
 def test_blocks_alone_are_stretched_by_students_t_and_one_seed_moves_nothing():
-    blocks = 0.7 + 0.01 * np.random.default_rng(0).standard_normal(200_000)
-    moved = with_seeds(blocks, 0.7, [("m", 1.0, np.array([0.7]))], 20)
-    assert interval(moved) == pytest.approx(stats.t(19, 0.7, 0.01).interval(0.95), abs=5e-4)
+    blocks = 0.72 + 0.01 * np.random.default_rng(0).standard_normal(200_000)
+    moved = over_seeds(blocks[None], np.array([0.7]), "m", 20)
+    assert interval(moved) == pytest.approx(stats.t(19, 0.7, 0.01).interval(0.95), abs=5e-4), (
+        "about the value, not about the replicates' mean"
+    )
+
+
+def test_what_seed_and_window_have_together_is_counted_once():
+    """Three seeds of which each window is something else to each: all they differ by is that, and the blocks have it already."""
+    draw = np.random.default_rng(1)
+    windows = draw.normal(size=(3, 400))
+    counts = draw_counts(400, 4000, "once")
+    values = windows.mean(1)
+    drawn = (windows @ counts.astype(float)) / 400
+    seeds = Seeds.of("m", values, drawn)
+    assert seeds.shared == pytest.approx(1 / 400 / 3, rel=0.15)
+    assert seeds.error == pytest.approx(values.var(ddof=1) / 3)
+    parts = variances(drawn.mean(0).var(ddof=1), [seeds], 400)
+    assert parts[0][0] < 0.2 * seeds.shared and parts[1] == (seeds.error, 2)
+    off = variances(drawn.mean(0).var(ddof=1), [seeds, replace(seeds, weight=-1.0)], 400)
+    assert off[0][0] <= parts[0][0] and off[2][0] == seeds.error
 
 
 def test_one_model_draws_its_seeds_alike_wherever_it_is_compared():
-    seeds = {name: np.random.default_rng(at).normal(size=(3, 1)) for at, name in enumerate("abc")}
+    seeds = {name: Seeds(name, 3, np.array([1.0 + at]), np.zeros(1)) for at, name in enumerate("abc")}
     nothing, value = np.zeros((1000, 1)), np.zeros(1)
 
     def pair(one, other):
-        return with_seeds(nothing, value, [(one, 1.0, seeds[one]), (other, -1.0, seeds[other])], 100)[:, 0]
+        return with_seeds(nothing, value, [seeds[one], replace(seeds[other], weight=-1.0)], 100)[:, 0]
 
     assert np.corrcoef(pair("a", "b"), pair("a", "c"))[0, 1] > 0.1
     assert np.corrcoef(pair("a", "b"), pair("c", "a"))[0, 1] < -0.1
     assert np.allclose(pair("a", "b"), -pair("b", "a"))
+
+
+def test_columns_are_moved_each_by_its_own():
+    draw = np.random.default_rng(3)
+    drawn, values = 0.01 * draw.normal(size=(4, 500, 2)) + [0.5, 0.8], draw.normal(size=(4, 2)) * [0.01, 0.1] + [0.5, 0.8]
+    both = over_seeds(drawn, values, "m", np.array([30, 60]))
+    for at, blocks in enumerate((30, 60)):
+        np.testing.assert_allclose(both[:, at], over_seeds(drawn[..., at], values[:, at], "m", blocks), rtol=1e-12)
 
 
 def test_degrees_of_freedom_lie_between_those_of_the_parts():

@@ -412,7 +412,7 @@ def test_controls_stand_beside_their_model_with_their_paired_difference(page, gi
             assert row["mean AP [95\u00a0%]"] == pytest.approx(VALUES[row["model"]] - 0.3)
             if row["model"] != "basset":
                 one = truth.loc[(dataset, row["model"])]
-                assert row["basset minus this, AUROC [95\u00a0%]"] == one["difference"] and row["basset is"] == one["verdict"]
+                assert row["drop: basset minus this, AUROC [95\u00a0%]"] == one["difference"] and row["basset is"] == one["verdict"]
 
 
 def test_every_control_of_the_study_says_what_it_means_and_no_other(html):

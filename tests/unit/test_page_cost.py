@@ -103,27 +103,72 @@ def test_a_card_is_full_at_nine_tenths(results, measured, fits):
 def test_memory_of_training_by_hand():
     # Weights, a copy in bf16, gradients and two moments; 32 windows of 100 tokens in 12 gated layers of 18 x 512 + 8 x 2048 bytes.
     found, whole = training_bytes(ENTRY, NT, 1_000_000, 1_000_000, 600, 100.0)
-    assert whole and found == 18e6 + 32 * 100 * 12 * (18 * 512 + 8 * 2048)
+    assert whole and found == 18e6 + 32 * 100 * 12 * (26 * 512 + 8 * 2048)
     some = ENTRY | {"training": ENTRY["training"] | {"precision": "float32", "micro_batch": 4}}
     assert training_bytes(some, NT, 1_000_000, 1_000_000, 600, 100.0)[0] == 16e6 + 4 * 100 * 12 * (18 * 512 + 8 * 2048) * 2
     lora = training_bytes(ENTRY | {"regime": "lora"}, NT, 1_000_000, 1000, 600, 100.0)[0]
-    assert lora == 6e6 + 12e3 + 32 * 100 * 12 * (18 * 512 + 8 * 2048)
+    assert lora == 6e6 + 12e3 + 32 * 100 * 12 * (26 * 512 + 8 * 2048)
     probe = training_bytes(ENTRY | {"regime": "probe"}, NT, 1_000_000, 1000, 600, 100.0)[0]
-    assert probe == 6e6 + 32 * 100 * (18 * 512 + 8 * 2048)
-    assert training_bytes(ENTRY | {"gpu": 2}, NT, 0, 0, 600, 100.0)[0] == 16 * 100 * 12 * (18 * 512 + 8 * 2048)
+    assert probe == 6e6 + 32 * 100 * (26 * 512 + 8 * 2048)
+    assert training_bytes(ENTRY | {"gpu": 2}, NT, 0, 0, 600, 100.0)[0] == 16 * 100 * 12 * (26 * 512 + 8 * 2048)
     assert training_bytes(ENTRY, {"rank": 8}, 1_000_000, 1_000_000, 600, 100.0) == (18e6, False)
 
 
-def test_a_plain_inner_layer_holds_less_than_a_gated_one():
-    # At an inner width of four times the outer this is Korthikanti's 34 bytes a token, width and layer.
-    plain = activation_bytes({"k": 6, "hidden": 768, "layers": 12, "intermediate": 3072}, 512, 512, True)
-    assert plain == 512 * 12 * 34 * 768
-    gated = activation_bytes({"hidden": 768, "layers": 12, "intermediate": 3072}, 512, 512, True)
-    assert gated == 512 * 12 * (18 * 768 + 8 * 3072)
-    assert activation_bytes(NT | {"version": 1}, 600, 100, True) < activation_bytes(NT, 600, 100, True)
+def test_activations_by_hand():
+    # At an inner width of four times the outer this is Korthikanti's 34 bytes a token, width and layer, in float32 twice.
+    plain = {"k": 6, "hidden": 768, "layers": 12, "intermediate": 3072}
+    assert activation_bytes(plain, 512, 512, False) == 512 * 12 * 34 * 768 * 2
+    assert activation_bytes(plain, 512, 512, True) == 512 * 12 * (34 + 8) * 768
+    gated = {"hidden": 768, "layers": 12, "intermediate": 3072}
+    assert activation_bytes(gated, 512, 512, True) == 512 * 12 * (26 * 768 + 8 * 3072)
+    assert activation_bytes(NT | {"version": 1}, 600, 100, True) == activation_bytes(NT, 600, 100, True)
     cnn = {"filters": [8, 16], "widths": [3, 3], "pools": [2, 1]}
     assert activation_bytes(cnn, 100, 0, False) == 4 * (400 + 100 * 8 * 3.5 + 50 * 16 * 4)
     assert activation_bytes({"k": 5}, 100, 0, True) is None
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "bf16"])
+@pytest.mark.parametrize(
+    ("architecture", "sizes", "length"),
+    [
+        ("nucleotide-transformer", {"hidden": 64, "heads": 2, "intermediate": 256, "layers": 2}, 600),
+        ("nucleotide-transformer", {"hidden": 64, "heads": 2, "intermediate": 256, "layers": 2, "version": 1}, 600),
+        ("dnabert2", {"hidden": 64, "heads": 2, "intermediate": 256, "layers": 2, "dropout": 0.0, "vocabulary": 64}, 300),
+        ("dnabert", {"hidden": 64, "heads": 2, "intermediate": 256, "layers": 2, "dropout": 0.0}, 200),
+        ("basset", {"filters": [30, 20, 20], "hidden": 16}, 1000),
+        ("deepsea", {"filters": [32, 48, 96], "hidden": 16}, 1000),
+        ("basenji", {}, 1000),
+    ],
+)  # fmt: skip
+def test_activations_are_about_what_the_networks_keep_for_the_backward_pass(architecture, sizes, length, half):
+    import torch
+    import toy_models
+
+    from regdna import models
+
+    known = models.ARCHITECTURES[architecture]
+    parameters = {**known.sizes, **known.parameters, **sizes}
+    codes = np.random.default_rng(0).integers(0, 4, (200, length)).astype(np.uint8)
+    net = models.family(architecture).build(toy_models.about(architecture, parameters, length, targets=3), lambda: codes, None).train()
+    own = {one.untyped_storage().data_ptr() for one in net.parameters()}
+
+    def kept(inputs: dict) -> int:
+        """Bytes that are kept, weights left out."""
+        storages = {}
+
+        def keep(tensor):
+            if tensor.untyped_storage().data_ptr() not in own:
+                storages[tensor.untyped_storage().data_ptr()] = (tensor.untyped_storage().nbytes(), tensor)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda one: one), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            net(**inputs)
+        return sum(size for size, _ in storages.values())
+
+    inputs = [net.encode(codes[:count]) for count in (4, 8)]
+    tokens = inputs[1]["attention_mask"].shape[1] if "attention_mask" in inputs[1] else 0
+    each = (kept(inputs[1]) - kept(inputs[0])) / 4  # copies of weights in bf16 cancel
+    assert 0.8 < activation_bytes(parameters, length, tokens, half) / each < 1.25
 
 
 def told(given) -> dict:

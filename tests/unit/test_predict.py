@@ -9,7 +9,7 @@ from regdna import predict as module
 from regdna.alphabet import encode, reverse_complement
 from regdna.models import linear
 from regdna.models.classifier import Classifier, probability
-from regdna.predict import predict
+from regdna.predict import Strands, predict
 from regdna.windows import Sequences
 
 
@@ -51,6 +51,26 @@ def test_predictions_do_not_depend_on_how_many_rows_are_read_at_once(tmp_path, s
     found = predict(classifier, sequences, rows, np.zeros(30))
     share = np.isin(sequences[rows], [1, 2]).mean(1)
     assert found == pytest.approx(np.stack([probability(9 * share - 4), probability(1 - 3 * share)], 1), abs=1e-6)
+
+
+def test_strands_are_told_as_if_all_rows_were_read_at_once(tmp_path, sequences, monkeypatch):
+    classifier = Classifier(toy_models.motif_checkpoint(tmp_path / "c", 40, [4.0, 0.0], [-1.0, 2.0]))
+    rows, told = np.arange(30), Strands(2)
+    monkeypatch.setattr(module, "ROWS", 7)
+    predict(classifier, sequences, rows, np.zeros(30), told)
+    one, other = probability(classifier.strands(sequences[rows], np.zeros(30)))
+    said = told.summary()
+    assert said["correlation"] == [pytest.approx(np.corrcoef(one[:, 0], other[:, 0])[0, 1]), None]  # the second is the same everywhere
+    assert said["difference"] == pytest.approx([np.abs(one - other)[:, 0].mean(), 0], abs=1e-12) and said["difference"][0] > 0.1
+
+
+def test_strands_of_small_probabilities_that_hardly_vary_correlate_all_the_same():
+    draw = np.random.default_rng(0)
+    both = 0.3 + 1e-4 * draw.normal(size=(2, 5000, 1))
+    both[1] = 0.5 * (both[0] + both[1])
+    told = Strands(1)
+    told.add(both)
+    assert told.summary()["correlation"][0] == pytest.approx(np.corrcoef(*both[..., 0])[0, 1], abs=1e-6)
 
 
 def test_each_row_gets_its_own_position(tmp_path, sequences, monkeypatch):

@@ -622,6 +622,17 @@ def test_a_context_within_the_limits_is_taken(tmp_path, model, length, limits):
     assert read(tmp_path, of_length(model, length))["models"]["kmer"]["limits"] == limits
 
 
+def test_a_model_of_position_is_refused_where_sequences_have_none(tmp_path):
+    position = {"models.where": {"architecture": "position"}, "datasets.sites.sequences": {"files": [{"file": "dhs/1.csv"}], "length": 200}}
+    refused(tmp_path, edited(position), "models.where", "sequences of sites have no coordinates", "'datasets'")
+    placed = {"dhs/1.csv": {"columns": {"chrom": "c", "start": "s"}}, "dhs/1.bed.gz": {}, "dhs/1.npz": {}, "dhs/1.mat": {}}
+    for file, more in placed.items():
+        position["datasets.sites.sequences"] = {"files": [{"file": file}], "length": 200, **more}
+        (tmp_path / "s.yaml").write_text(yaml.safe_dump(edited(position)))
+        found = completed(read_studies(tmp_path, "s", SCHEMA, PRESETS)["s"])
+        assert set(found["models"]["where"]["datasets"]) == {"sites", "region"}
+
+
 def test_weights_bring_architecture_sizes_and_start(tmp_path):
     models = {
         "plain": {"weights": "nt", "context": 200},

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from regdna.bootstrap import draw_counts
-from regdna.cell_types import Group, check_groups, check_transfer, groups, measured
+from regdna.cell_types import Group, check_transfer, groups, measured
 from regdna.controls import without_cells
 from regdna.step import InputError
 from regdna.transfer import AVERAGED, average, deviation, gather, judge, questions, table, unfit
@@ -36,9 +36,9 @@ class Labels:
 
 
 def made(n=900, specific=1.0, own=1.0, seeds=1, noise=0.3, random=0):
-    """Windows of which the first third trains; labels that share an activity and have ``specific`` of their own; outputs that know ``own`` of it.
+    """Windows of which the first third trains; labels that share an activity and have ``specific`` of their own.
 
-    Gives targets, frame, block of the test windows, outputs, and all as one group.
+    Outputs know the activity, and ``own`` of what is a cell's. Gives targets, frame, block of the test windows, outputs, and the group.
     """
     draw = np.random.default_rng(random)
     common, apart = draw.normal(size=(n, 1)), draw.normal(size=(n, 4))
@@ -78,8 +78,8 @@ def test_what_was_measured_is_the_target_without_its_cell_type(cell, target, exp
 
 
 def test_groups_are_of_one_assay_and_name_and_of_two_cell_types_or_more():
-    rows = [("", "promoter", "promoter"), ("A", "DNase", "a-dnase"), ("B", "TF", "b-ctcf"), ("B", "DNase", "B-DNase"), ("A", "TF", "a-gata1"),
-            ("A", "DNase", "a-dnase"), ("C", "DNase", "c-dnase")]  # fmt: skip
+    rows = [("", "promoter", "promoter"), ("A", "DNase", "a-dnase"), ("B", "TF", "b-ctcf"), ("B", "DNase", "B-DNase"),
+            ("A", "TF", "a-gata1"), ("A", "DNase", "a-dnase"), ("C", "DNase", "c-dnase")]  # fmt: skip
     (found,) = groups(rows)
     assert (found.assay, found.target, found.cells, found.label) == ("DNase", "dnase", {"A": 1, "B": 3, "C": 6}, "DNase")
     assert Group("histone", "h3k27ac", {}).label == "histone h3k27ac"
@@ -122,6 +122,8 @@ def test_hidden_cells_are_nowhere_known_and_nowhere_positive():
         assert np.array_equal(held.known(rows)[:, 1:3], np.ones((4, 2), bool) if mask is None else known[rows][:, 1:3])
     with pytest.raises(InputError, match="no target is of cell type 'D'"):
         without_cells(Labels(labels), ["A", "D"])
+    with pytest.raises(InputError, match="no cell type is held out"):
+        without_cells(Labels(labels), [])
     with pytest.raises(InputError, match="nothing is left to learn"):
         without_cells(Labels(labels[:, [0]]), ["A"])
 
@@ -193,15 +195,15 @@ def test_intervals_are_those_of_rows_drawn_by_blocks():
     for replicate in (0, 17, 59):
         drawn = np.repeat(np.arange(len(cells.block)), counts[cells.block, replicate])
         pair = roc_auc_score(cells.labels[drawn, 1], cells.outputs[0][drawn, 0])
-        assert found["pair", "A", "B", "auroc"].drawn[replicate] == pytest.approx(pair, abs=1e-12)
+        assert found["pair", "A", "B", "auroc"].drawn[0, replicate] == pytest.approx(pair, abs=1e-12)
         inside = drawn[np.isin(drawn, differ)]
         apart = roc_auc_score(cells.labels[inside, 1], away[inside, 1])
-        assert found["deviation", "B", "B", "auroc"].drawn[replicate] == pytest.approx(apart, abs=1e-12)
+        assert found["deviation", "B", "B", "auroc"].drawn[0, replicate] == pytest.approx(apart, abs=1e-12)
         follows = np.corrcoef(away[drawn, 1], lies[drawn, 1])[0, 1]
-        assert found["deviation", "B", "B", "pearson"].drawn[replicate] == pytest.approx(follows, abs=1e-9)
+        assert found["deviation", "B", "B", "pearson"].drawn[0, replicate] == pytest.approx(follows, abs=1e-9)
         gap = roc_auc_score(cells.labels[drawn, 1], cells.outputs[0][drawn][:, [0, 2]].astype(float).mean(1))
         gap -= roc_auc_score(cells.labels[drawn, 1], cells.labels[drawn][:, [0, 2]].sum(1))
-        assert found["over-mean-activity", "", "B", "auroc"].drawn[replicate] == pytest.approx(gap, abs=1e-12)
+        assert found["over-mean-activity", "", "B", "auroc"].drawn[0, replicate] == pytest.approx(gap, abs=1e-12)
 
 
 def test_averages_are_means_over_cells_and_their_replicates_too():
@@ -220,7 +222,9 @@ def test_several_seeds_widen_what_a_model_says_and_nothing_that_was_measured():
     counts = draw_counts(one.block.max() + 1, 400, "k")
     found = judge(one.cells, set(), counts)
     both = table(found, "k")
-    alone = table([row.__class__(row.facts, row.metric, row.values.mean(keepdims=True), row.drawn) for row in found], "k")
+    alone = table(
+        [row.__class__(row.facts, row.metric, row.values.mean(keepdims=True), row.drawn.mean(0, keepdims=True)) for row in found], "k"
+    )
     width = lambda frame, kind: (lambda row: row["high"] - row["low"])(only(frame, kind=kind, tested_on="A", metric="auroc"))  # noqa: E731
     assert width(both, "same-cell") > 1.05 * width(alone, "same-cell")
     assert width(both, "mean-activity") == width(alone, "mean-activity")

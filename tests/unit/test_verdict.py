@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from regdna.bootstrap import interval
+from regdna.bootstrap import Seeds, interval
 from regdna.verdict import POWER, false_discovery, half_width, max_t, ranks, welch, word
 
 
@@ -84,10 +84,12 @@ def test_pairs_that_never_differ_or_have_no_interval():
 def test_p_of_seeds_alone_is_welchs_and_of_blocks_alone_that_of_a_t_test():
     draw = np.random.default_rng(5)
     one, other = draw.normal(1, 0.1, (5, 1)), draw.normal(1.1, 0.3, (4, 1))
-    found = welch(one.mean(0) - other.mean(0), np.zeros((50, 1)), 100, [one, other])
+    seeds = [Seeds.of(key, some, np.repeat(some[:, None], 50, 1)) for key, some in (("one", one), ("other", other))]
+    found = welch(one.mean(0) - other.mean(0), np.zeros((50, 1)), seeds, 100)
     assert found[0] == pytest.approx(stats.ttest_ind(one[:, 0], other[:, 0], equal_var=False).pvalue, rel=1e-9)
     blocks = draw.normal(size=(100_000, 1)) * 0.5
-    assert welch(np.array([1.0]), blocks, 30, [one[:1], other[:1]])[0] == pytest.approx(2 * stats.t.sf(2, 29), rel=0.02)
+    assert welch(np.array([1.0]), blocks, [], 30)[0] == pytest.approx(2 * stats.t.sf(2, 29), rel=0.02)
+    assert welch(np.zeros(1), np.zeros((9, 1)), [], 30)[0] == 1
 
 
 def test_q_is_benjamini_and_hochbergs_without_what_is_not_judged():

@@ -70,7 +70,7 @@ def test_two_versions_of_a_study_stand_side_by_side_and_nothing_is_made_again(fo
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in (folder / "results/tiny").rglob("*") if path.is_file()} == before
     table = pd.read_parquet(folder / "results/compare/tiny-2025+tiny/comparison.parquet")
-    means = table.query("target == -1 and metric == 'auroc' and dataset == 'dhs'").set_index("model")
+    means = table.query("target == -1 and metric == 'auroc' and dataset == 'dhs' and pair == 'same model'").set_index("model")
     assert means.loc["basset", "verdict"] == "better" and means.loc["composition", "difference"] == 0
     page = (folder / "results/compare/tiny-2025+tiny/comparison.html").read_text()
     assert "From tiny-2025 to tiny" in page and page.count("Split digest") == 2
@@ -100,4 +100,4 @@ def test_what_cannot_be_compared_is_one_line(folder):
     finished(folder / "results/moved", {"basset": 1.0}, dataset="dhs", at=500)
     assert refused(compare(folder, "tiny,moved", "-n"), "dataset dhs", "judged on split")
     result = compare(folder, None, "-n")
-    assert result.returncode == 1 and "compare: name two folders of results" in result.stderr
+    assert result.returncode == 1 and "compare: name two folders of results" in result.stdout + result.stderr

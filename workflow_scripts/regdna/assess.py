@@ -8,7 +8,18 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from regdna.bootstrap import accelerated, acceleration, draw_counts, influence, interval, replicate, resampled, too_small, with_seeds
+from regdna.bootstrap import (
+    Seeds,
+    accelerated,
+    acceleration,
+    draw_counts,
+    influence,
+    interval,
+    replicate,
+    resampled,
+    too_small,
+    with_seeds,
+)
 from regdna.delong import mean_interval
 from regdna.intervals import count_separate
 from regdna.metrics import BINS, RANKING, TALLIED, TALLIES, best_threshold, from_tally, mcc, pooled, ranking, softened, tally, temperature
@@ -189,96 +200,113 @@ def table(part: str, values: dict[str, np.ndarray], facts: list[dict], seeds: Se
     return out
 
 
-def resample(part: Part, facts: list[dict], decided: Decided, digest: str, count: int, threads: int = 1) -> dict[str, np.ndarray]:
-    """Replicates over blocks of each metric's mean over seeds, float64 (count, T + averages); micro averages have none.
+@dataclass(frozen=True)
+class Drawn:
+    """Replicates over blocks; columns are targets, then averages, of which micro ones have none.
+
+    Attributes:
+        by_seed: of each metric, float64 (seeds, count, columns).
+        skew: acceleration of BCa intervals of AUROC and average precision, float64 (columns,) each.
+    """
+
+    by_seed: dict[str, np.ndarray]
+    skew: dict[str, np.ndarray]
+
+    def mean(self, metric: str) -> np.ndarray:
+        """Over seeds, float64 (count, columns)."""
+        return self.by_seed[metric].mean(0)
+
+    def seeds(self, metric: str, values: np.ndarray, key: str) -> Seeds:
+        """What the mean owes to which seeds there were.
+
+        Args:
+            values: of the seeds, float64 (seeds, columns).
+        """
+        return Seeds.of(key, values, self.by_seed[metric])
+
+
+def resample(part: Part, facts: list[dict], decided: Decided, digest: str, count: int, threads: int = 1) -> Drawn:
+    """Replicates of each metric that is resampled, for every seed.
 
     Blocks are drawn alike for all models of one split (the key is its digest). They are drawn
     from all blocks of the part, also for a target of which some rows are not known: those weigh nothing.
-
-    Returns:
-        by metric; and ``{metric}_skew``, the acceleration of BCa intervals, float64 (T + averages,), of AUROC and average precision.
     """
     block, names = pd.factorize(part.frame["block"])
     counts = draw_counts(len(names), count, digest)
     whole = averages(facts)
-    out = {metric: np.full((count, len(facts) + len(whole)), np.nan) for metric in DRAWN}
-    skew = {metric: np.full(len(facts) + len(whole), np.nan) for metric in RANKING}
+    columns, number = len(facts) + len(whole), len(part.scores)
+    drawn = {metric: np.full((number, count, columns), np.nan) for metric in DRAWN}
+    skew = {metric: np.full(columns, np.nan) for metric in RANKING}
     pull = {metric: np.zeros((len(whole), len(names))) for metric in RANKING}
 
-    def of_target(target: int) -> tuple | None:
+    def of_target(target: int) -> dict[str, np.ndarray]:
+        moved = {metric: np.zeros(len(names)) for metric in RANKING}
         if judgeable(facts[target]) == "undefined":
-            return None
+            return moved
         at = part.rows(target)
-        truth, mine, seeds = part.labels[at, target], block[at], len(part.scores)
-        drawn, moved = dict.fromkeys(DRAWN, 0.0), dict.fromkeys(RANKING, 0.0)
-        for one, threshold in zip(part.scores, decided.thresholds[:, target], strict=True):
+        truth, mine = part.labels[at, target], block[at]
+        for seed, (one, threshold) in enumerate(zip(part.scores, decided.thresholds[:, target], strict=True)):
             score = np.ascontiguousarray(one[at, target])
-            for metric, some, change in zip(
-                RANKING, replicate(truth, score, mine, counts), influence(truth, score, mine, len(names)), strict=True
-            ):
-                drawn[metric] = drawn[metric] + some / seeds
-                moved[metric] = moved[metric] + change / seeds
+            some, change = replicate(truth, score, mine, counts), influence(truth, score, mine, len(names))
+            for metric, values, pulled in zip(RANKING, some, change, strict=True):
+                drawn[metric][seed, :, target] = values
+                moved[metric] += pulled / number
             called, error = score >= threshold, (truth - score.astype(np.float64)) ** 2
             parts = (truth & called, ~truth & called, truth & ~called, ~truth & ~called, error)
             sums = resampled(np.stack([np.bincount(mine, some, len(names)) for some in parts], 1), counts)
             with np.errstate(invalid="ignore"):  # nothing of the target is drawn: no Brier score
-                drawn["brier"] = drawn["brier"] + sums[:, 4] / sums[:, :4].sum(1) / seeds
-            drawn["mcc"] = drawn["mcc"] + (mcc(*sums[:, :4].T) if threshold == threshold else np.nan) / seeds
-        return drawn, moved
+                drawn["brier"][seed, :, target] = sums[:, 4] / sums[:, :4].sum(1)
+            drawn["mcc"][seed, :, target] = mcc(*sums[:, :4].T) if threshold == threshold else np.nan
+        return moved
 
-    for target, found in enumerate(each(len(facts), of_target, threads)):
-        if found is None:
-            continue
-        drawn, moved = found
-        for metric in DRAWN:
-            out[metric][:, target] = drawn[metric]
+    for target, moved in enumerate(each(len(facts), of_target, threads)):
         for metric in RANKING:
             skew[metric][target] = acceleration(moved[metric])
             for at, fact in enumerate(whole):
                 if target in fact["members"]:
                     pull[metric][at] += fact["weights"][fact["members"].index(target)] * moved[metric]
-    for at, fact in enumerate(whole):
+    for at, fact in enumerate(whole, len(facts)):
         if fact["members"] and fact["average"] != "micro":
             for metric in DRAWN:
-                out[metric][:, len(facts) + at] = mean_of(out[metric][:, fact["members"]], fact["weights"])
+                drawn[metric][:, :, at] = mean_of(drawn[metric][:, :, fact["members"]], fact["weights"])
             for metric in RANKING:
-                skew[metric][len(facts) + at] = acceleration(pull[metric][at])
-    return out | {f"{metric}_skew": skew[metric] for metric in RANKING}
+                skew[metric][at] = acceleration(pull[metric][at - len(facts)])
+    return Drawn(drawn, skew)
 
 
 def mean_of(replicates: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted mean over targets of every replicate, (count,); NaN where a resample leaves more than one target in twenty undefined."""
+    """Weighted mean over the last axis, targets; NaN where a resample leaves more than one of them in twenty undefined."""
     good = ~np.isnan(replicates)
     with np.errstate(invalid="ignore"):
         mean = (np.where(good, replicates, 0) @ weights) / (good @ weights)
-    return np.where((~good).mean(1) <= MISSED, mean, np.nan)
+    return np.where((~good).mean(-1) <= MISSED, mean, np.nan)
 
 
-def add_intervals(result: pd.DataFrame, drawn: dict[str, np.ndarray], seeds: dict[str, np.ndarray], ids: list[int], key: str) -> None:
+def add_intervals(result: pd.DataFrame, drawn: Drawn, values: dict[str, np.ndarray], ids: list[int], key: str) -> None:
     """Add 95 % intervals to the rows of the test part that are means over seeds and large enough to judge.
 
     Args:
         result: from ``table``; low and high (percentile) and bca_low and bca_high are added.
-        drawn: from ``resample``.
-        seeds: values of every seed by metric, from ``points``.
+        values: of every seed by metric, from ``points``.
         ids: the target that each column is of.
-        key: of the draws of seeds.
+        key: of the draws that stand for other seeds.
     """
     for name in ("low", "high", "bca_low", "bca_high"):
         result[name] = np.nan
-    wanted = (result["part"] == "test") & (result["seed"] == MEAN) & (result["verdict"] == "") & result["metric"].isin(DRAWN)
-    for row in result.index[wanted & (result["average"] != "micro")]:
-        metric, at = result.at[row, "metric"], ids.index(result.at[row, "target"])
-        value, blocks = result.at[row, "value"], result.at[row, "blocks"]
-        some = with_seeds(drawn[metric][:, at], value, [(key, 1.0, seeds[metric][:, at])], blocks)
-        bounds = interval(some)
-        result.loc[row, ["low", "high"]] = bounds
-        if metric in RANKING:
-            # BCa takes the replicates as they fall: their bias is what it corrects for.
-            fallen = some - value + np.nanmean(drawn[metric][:, at])
-            result.loc[row, ["bca_low", "bca_high"]] = accelerated(fallen, value, drawn[f"{metric}_skew"][at])
-        if np.isnan(bounds[0]):  # positives in so few blocks that many resamples draw none
-            result.loc[row, "verdict"] = "too small to judge"
+    judged = result[(result["part"] == "test") & (result["seed"] == MEAN) & (result["verdict"] == "") & (result["average"] != "micro")]
+    for metric, rows in judged[judged["metric"].isin(DRAWN)].groupby("metric"):
+        at = [ids.index(target) for target in rows["target"]]
+        plain, seeds = drawn.mean(metric), drawn.seeds(metric, values[metric], key)[at]
+        moved = with_seeds(plain[:, at], rows["value"].to_numpy(), [seeds], rows["blocks"].to_numpy())
+        for row, column, some, value in zip(rows.index, at, moved.T, rows["value"], strict=True):
+            bounds = interval(some)
+            result.loc[row, ["low", "high"]] = bounds
+            if metric in RANKING:
+                # BCa takes the replicates as they fall: their bias is what it corrects for.
+                fallen = some - value + np.nanmean(plain[:, column])
+                result.loc[row, ["bca_low", "bca_high"]] = accelerated(fallen, value, drawn.skew[metric][column])
+            if np.isnan(bounds[0]):  # positives in so few blocks that many resamples draw none
+                result.loc[row, "verdict"] = "too small to judge"
 
 
 def add_delong(result: pd.DataFrame, part: Part, facts: list[dict], threads: int = 1) -> None:

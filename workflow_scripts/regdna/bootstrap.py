@@ -4,6 +4,8 @@ Source: Efron and Tibshirani 1993; resampling whole genomic blocks keeps neighbo
 """
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -230,44 +232,105 @@ def _weighted(sums, counts):
     return out
 
 
-def with_seeds(
-    replicates: np.ndarray, value: np.ndarray | float, seeds: list[tuple[str, float, np.ndarray]], blocks: np.ndarray | int
-) -> np.ndarray:
+@dataclass(frozen=True)
+class Seeds:
+    """What a mean over seeds owes to which seeds there were.
+
+    Attributes:
+        key: names the draws that stand for other seeds, the same wherever the model is compared.
+        number: of seeds.
+        error: variance of their mean on these windows, float (...).
+        shared: the part of the blocks' variance that is in ``error`` too: what is new in every window for every seed, float (...).
+        weight: of the mean in what is looked at: 1, or -1 where it is taken off.
+    """
+
+    key: str
+    number: int
+    error: np.ndarray
+    shared: np.ndarray
+    weight: float = 1.0
+
+    def __getitem__(self, columns: np.ndarray) -> "Seeds":
+        return replace(self, error=self.error[columns], shared=self.shared[columns])
+
+    @classmethod
+    def of(cls, key: str, values: np.ndarray, drawn: np.ndarray) -> "Seeds":
+        """From values of the seeds, float (seeds, ...), and their replicates, (seeds, count, ...).
+
+        Seeds differ more in a resample than in the windows themselves, by the variance that seed and window have together.
+        """
+        number = len(values)
+        if number == 1:
+            return cls(key, 1, np.zeros_like(values[0]), np.zeros_like(values[0]))
+        apart, resampled = values.var(0, ddof=1), drawn.var(0, ddof=1)
+        good = ~np.isnan(resampled)
+        within = np.where(good, resampled, 0).sum(0) / np.maximum(good.sum(0), 1)
+        return cls(key, number, apart / number, np.maximum(within - apart, 0) / number)
+
+
+def with_seeds(replicates: np.ndarray, value: np.ndarray | float, seeds: Sequence[Seeds], blocks: np.ndarray | int) -> np.ndarray:
     """Replicates over blocks and seeds, from those over blocks of a sum or difference of means over seeds.
 
     Replicates are put about the value first: average precision of a resample lies above that of what is resampled, as that of few
     windows lies above that of many, and a percentile interval would count this twice. The interval is then one for test parts of this size.
 
     Each mean of a few seeds lies about the mean of all that could be, by the standard error of those seeds; a replicate is moved by a
-    normal draw of it for each model. All deviations are then stretched by a draw that makes normal ones those of Student's t, with the
-    degrees of freedom that blocks and seeds leave (Satterthwaite 1946, Biometrics Bull 2:110): n - 1 where n seeds say it all. One seed
-    says nothing of others, and moves nothing.
+    normal draw of it for each model. What blocks and what seeds move is each stretched by a draw that makes it Student's t, with the
+    degrees of freedom of either: n - 1 for n seeds of one model. One seed says nothing of others, and moves nothing.
 
     Args:
         replicates: float (count, ...).
         value: of the windows as they are, float (...).
-        seeds: of every model: a key that names its draws, its weight in the sum, and the values of its seeds, float (seeds, ...).
+        seeds: of every model.
         blocks: that were resampled, int (...).
     """
-    count = len(replicates)
     deviation = replicates - np.nanmean(replicates, axis=0)
-    parts = [(np.nanvar(deviation, axis=0, ddof=1), np.asarray(blocks) - 1)]
-    for key, weight, values in seeds:
-        if len(values) > 1:
-            variance = weight**2 * values.var(0, ddof=1) / len(values)
-            draws = np.random.default_rng(key_seed(key)).standard_normal(count)
-            deviation = deviation + np.multiply.outer(np.sign(weight) * draws, np.sqrt(variance))
-            parts.append((variance, len(values) - 1))
-    freedom = satterthwaite(parts)
-    chance = np.random.default_rng(key_seed("spread")).random(count)
-    # The same chance for all that is compared, so that what is large in one pair of models is so in the others.
-    rank = chance.reshape(-1, *[1] * freedom.ndim)
-    return value + deviation * np.sqrt(freedom / chdtri(freedom, rank))
+    whole = np.nanvar(deviation, axis=0, ddof=1)
+    (common, free), *parts = variances(whole, seeds, blocks)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        deviation = deviation * np.where(whole > 0, np.sqrt(common / whole), 1.0) * _stretch("blocks", free, replicates.shape)
+    moved = np.zeros_like(deviation)
+    for one in seeds:
+        draws = np.random.default_rng(key_seed(one.key)).standard_normal(len(replicates))
+        moved += np.multiply.outer(one.weight * draws, np.sqrt(one.error))
+    return value + deviation + moved * _stretch("seeds", satterthwaite(parts), replicates.shape)
+
+
+def over_seeds(drawn: np.ndarray, values: np.ndarray, key: str, blocks: np.ndarray | int) -> np.ndarray:
+    """Replicates over blocks and seeds of one model's mean over seeds, float (count, ...), as of ``with_seeds``.
+
+    Args:
+        drawn: replicates over blocks of each seed, float (seeds, count, ...).
+        values: of the seeds on the windows as they are, float (seeds, ...).
+        key: names the draws that stand for other seeds.
+        blocks: that were resampled, int (...).
+    """
+    return with_seeds(drawn.mean(0), values.mean(0), [Seeds.of(key, values, drawn)], blocks)
+
+
+def _stretch(key: str, freedom: np.ndarray | int, shape: tuple) -> np.ndarray:
+    """What makes normal draws those of Student's t, float (count, ...) of that shape; alike for all that is compared."""
+    chance = np.random.default_rng(key_seed(key)).random(shape[0]).reshape(-1, *[1] * (len(shape) - 1))
+    return np.sqrt(freedom / chdtri(freedom, chance))
+
+
+def variances(over_blocks: np.ndarray, seeds: Sequence[Seeds], blocks: np.ndarray | int) -> list[tuple[np.ndarray, np.ndarray | int]]:
+    """Independent parts of a variance with their degrees of freedom: of blocks, less what seeds have in theirs; then of each model's seeds.
+
+    Args:
+        over_blocks: variance of replicates over blocks, float (...).
+    """
+    shared = sum((one.weight**2 * one.shared for one in seeds), np.zeros_like(over_blocks))
+    parts = [(np.maximum(over_blocks - shared, 0), np.asarray(blocks) - 1)]
+    return parts + [(one.weight**2 * one.error, one.number - 1) for one in seeds if one.number > 1]
 
 
 def satterthwaite(parts: list[tuple[np.ndarray, np.ndarray | int]]) -> np.ndarray:
-    """Degrees of freedom of a sum of estimated variances, each given with its own; one where there is no variance."""
-    whole = sum(variance for variance, _ in parts)
+    """Degrees of freedom of a sum of estimated variances, each given with its own; one where there is no variance.
+
+    Source: Satterthwaite 1946, Biometrics Bull 2:110.
+    """
+    whole = sum((variance for variance, _ in parts), np.zeros(()))
     with np.errstate(invalid="ignore", divide="ignore"):
         freedom = whole**2 / sum(variance**2 / np.maximum(free, 1) for variance, free in parts)
     return np.asarray(np.where(whole > 0, freedom, 1.0))

@@ -111,9 +111,11 @@ def without_cells(targets: object, cell_types: list[str]) -> object:
         cell_types: whose labels ``held-out-cells`` keeps from the model.
 
     Raises:
-        InputError: a cell type without targets, or none is left to learn from.
+        InputError: no cell type or one without targets, or no target is left to learn from.
     """
     cells = targets.table["cell_type"]
+    if not cell_types:
+        raise InputError("held-out-cells: no cell type is held out; name some in the dataset's transfer.held_out")
     for one in cell_types:
         if one not in set(cells):
             raise InputError(f"held-out-cells: no target is of cell type {one!r}; mend the dataset's transfer.held_out")

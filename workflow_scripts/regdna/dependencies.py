@@ -12,9 +12,9 @@ def view(study: dict, dataset: str, model: str) -> int:
 
 
 def narrowed(study: dict, dataset: str, model: str) -> bool:
-    """Whether a model's skill is measured against context: it is no control, and sees more than the narrowest."""
-    contexts, length = study["evaluation"]["contexts"], view(study, dataset, model)
-    return bool(contexts) and not study["models"][model]["control"] and (not length or min(contexts) < length)
+    """Whether a model's skill is measured against context: it reads sequence, is no control, and sees more than the narrowest."""
+    entry, contexts, length = study["models"][model], study["evaluation"]["contexts"], view(study, dataset, model)
+    return bool(contexts) and not entry["control"] and entry["architecture"] != "position" and (not length or min(contexts) < length)
 
 
 def paired(study: dict, model: str) -> bool:

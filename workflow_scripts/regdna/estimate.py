@@ -222,19 +222,20 @@ def training_bytes(entry: dict, parameters: dict, weights: int, trained: int, le
 def activation_bytes(parameters: dict, length: int, tokens: float, half: bool) -> float | None:
     """About how many bytes of activations training keeps of one sequence; None if no sizes are known.
 
-    Transformer: tokens x layers x (18 h + m i) in 16 bits, for width h and inner width i, with m 4, or 8 where the inner layer is
-    gated (Korthikanti et al. 2023, MLSys, section 4.1, whose 34 h is this at i = 4 h; scores of attention are not kept, as by
-    ``scaled_dot_product_attention``). CNN: outputs of each convolution, its normalisation, activation and pool.
+    Transformer: tokens x layers x (18 h + m i) x 2 bytes in float32, for width h and inner width i, with m 4, or 8 where the inner layer
+    is gated or its GELU is spelt out (Korthikanti et al. 2023, MLSys, section 4.1, whose 34 h is this at i = 4 h, without the scores
+    of attention, which ``scaled_dot_product_attention`` does not keep); half of it in bf16, and 8 h bytes more, since normalisations
+    stay in float32. CNN: what each convolution, its normalisation, activation and pool put out.
 
     Args:
-        half: in 16 bits; else in 32.
+        half: in bf16; else in float32.
     """
     size = 2 if half else 4
     if "layers" in parameters:
-        # Only Nucleotide Transformer says a version, and only its first is not gated; DNABERT is plain and has k, DNABERT-2 has none.
-        gated = parameters.get("version", 1 if "k" in parameters else 2) == 2
         width, inner = parameters["hidden"], parameters["intermediate"]
-        return tokens * parameters["layers"] * (18.0 * width + (8 if gated else 4) * inner) * size / 2
+        plain = "k" in parameters and "version" not in parameters  # DNABERT alone
+        kept = 18.0 * width + (4 if plain else 8) * inner
+        return tokens * parameters["layers"] * (kept + 8 * width if half else 2 * kept)
     if "filters" not in parameters:
         return None
     total, channels, positions = 4.0 * length, 4, float(length)

@@ -1,6 +1,6 @@
 """Two models on the same resamples: differences of every metric, target and average, and what they let us say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 
 from regdna.arrays import read_arrays
 from regdna.assess import MEAN
-from regdna.bootstrap import with_seeds
+from regdna.bootstrap import Seeds, with_seeds
 from regdna.step import InputError
 from regdna.verdict import POWER, false_discovery, half_width, max_t, welch, word
 
@@ -56,6 +56,16 @@ class Judged:
         kept = whole[(whole["part"] == "test") & (whole["seed"] == MEAN) & whole["metric"].isin(COMPARED)]
         return cls(model, kept.reset_index(drop=True), drawn, metrics, whole.attrs.get("control", ""))
 
+    def seeds(self, metric: str, name: str = "") -> Seeds:
+        """What the mean of a metric over seeds owes to which seeds there were, of every target and average.
+
+        Args:
+            name: stands for the model where its draws must be others than those of its id.
+        """
+        return Seeds(
+            f"{self.digest} {name or self.model}", int(self.drawn["seeds"]), self.drawn[f"{metric}_error"], self.drawn[f"{metric}_shared"]
+        )
+
 
 def compare(dataset: str, pairs: list[tuple[Judged, Judged]], margin: float) -> pd.DataFrame:
     """A row a pair, metric and target or average, in the order given.
@@ -99,18 +109,18 @@ def _pair(dataset: str, one: Judged, other: Judged, metric: str) -> tuple[pd.Dat
     places = [{int(target): at for at, target in enumerate(judged.drawn["targets"])} for judged in (one, other)]
     columns = [np.array([place[target] for target in both.index], int) for place in places]
     over_blocks = np.subtract(*(judged.drawn[metric][:, at] for judged, at in zip((one, other), columns, strict=True)))
-    seeds = [judged.drawn[f"{metric}_seeds"][:, at] for judged, at in zip((one, other), columns, strict=True)]
     # A model that is held against itself, in two studies, must not share its seeds' draws.
-    keys = (one.model, f"{other.model} again" if other.model == one.model else other.model)
-    moved = [(f"{one.digest} {key}", weight, values) for key, weight, values in zip(keys, (1.0, -1.0), seeds, strict=True)]
-    drawn = with_seeds(over_blocks, frame["difference"].to_numpy(), moved, both["blocks"].to_numpy())
+    names = (one.model, f"{other.model} again" if other.model == one.model else other.model)
+    seeds = [judged.seeds(metric, name)[at] for judged, name, at in zip((one, other), names, columns, strict=True)]
+    seeds[1] = replace(seeds[1], weight=-1.0)
+    drawn = with_seeds(over_blocks, frame["difference"].to_numpy(), seeds, both["blocks"].to_numpy())
     half = half_width(drawn)
     judged = ((both["verdict"] == "") & (both["verdict_other"] == "")).to_numpy() & np.isfinite(half)
     with np.errstate(invalid="ignore"):
         bounds = np.nanquantile(drawn[:, judged], [0.025, 0.975], axis=0)
     frame.loc[judged, "low"], frame.loc[judged, "high"] = bounds
     frame.loc[judged, "smallest_detectable"] = half[judged] * (1 + POWER)
-    frame.loc[judged, "p"] = welch(frame["difference"].to_numpy(), over_blocks, both["blocks"].to_numpy(), seeds)[judged]
+    frame.loc[judged, "p"] = welch(frame["difference"].to_numpy(), over_blocks, seeds, both["blocks"].to_numpy())[judged]
     return frame, {target: drawn[:, at] for at, target in enumerate(both.index) if judged[at]}
 
 

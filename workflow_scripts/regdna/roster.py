@@ -64,9 +64,22 @@ def complete_models(study: dict, architectures: dict, sources: dict, limits: Lim
             if dataset not in study["datasets"]:
                 raise InputError(f"{key}.datasets: {dataset!r} is not a dataset of the study{nearest(dataset, study['datasets'])}")
         entry["datasets"] = entry["datasets"] or list(study["datasets"])
+        without = [one for one in entry["datasets"] if entry["architecture"] == "position" and not _placed(study["datasets"][one])]
+        if without:
+            raise InputError(
+                f"{key}: it tells labels from where windows lie, and sequences of {without[0]} have no coordinates; list other datasets in "
+                "its 'datasets'"
+            )
         entry["tuning"] = _tuning(study, entry, known.family, spaces, schema, f"{name}: models.{model}")
     study["models"] = {one: entry for model in study["models"] for one, entry in _with_controls(study, model, name)}
     return study
+
+
+def _placed(dataset: dict) -> bool:
+    """Whether the windows of a dataset have coordinates, as far as its entry tells."""
+    sequences = dataset.get("sequences", {"columns": {"chrom": ""}, "files": []})
+    ends = (".npz", ".mat", ".bed", ".bed.gz")
+    return "chrom" in sequences["columns"] or any(one["file"].endswith(ends) for one in sequences["files"])
 
 
 def _tuning(study: dict, entry: dict, family: str, spaces: dict, schema: dict, key: str) -> dict:

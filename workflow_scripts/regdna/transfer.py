@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from regdna.assess import each, judgeable, mean_of
-from regdna.bootstrap import interval, replicate, resampled, too_small, with_seeds
+from regdna.bootstrap import interval, over_seeds, replicate, resampled, too_small
 from regdna.cell_types import EXCLUSIVE, Group
 from regdna.intervals import count_separate
 from regdna.metrics import RANKING, ranking
@@ -79,7 +79,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Judged:
-    """Facts of a question with a metric's value of every seed, float (S,), and replicates over blocks of their mean, float (count,)."""
+    """Facts of a question with a metric's value of every seed, float (S,), and its replicates over blocks, float (S, count)."""
 
     facts: dict
     metric: str
@@ -190,8 +190,8 @@ def deviation(outputs: np.ndarray) -> np.ndarray:
     Args:
         outputs: float (n, K).
     """
-    # ASSUME: before the mean over cells is taken off, each cell's outputs are replaced by their ranks among the test windows, so that a cell
-    # with more open sites, or outputs of another scale, is not taken for one with sites of its own.
+    # ASSUME: before the mean over cells is taken off, each cell's outputs are replaced by their ranks among the test windows, so that a
+    # cell with more open sites, or outputs of another scale, is not taken for one with sites of its own.
     ranks, cells = rankdata(outputs, axis=0), outputs.shape[1]
     # Whole and half numbers up to the division: outputs that are alike in all cells must give 0, and nothing near it.
     return ((cells * ranks - ranks.sum(1, keepdims=True)) / (cells * max(len(outputs), 1))).astype(np.float32)
@@ -221,11 +221,11 @@ def _answer(cells: Cells, asked: Question, counts: np.ndarray) -> list[Judged]:
     # Of a deviation from the mean label those are positive that lie above it: windows of the cell that are not those of all cells.
     facts = asked.facts | _facts(cells, asked.at, asked.truth > 0)
     work = _pearson if asked.metrics == (PEARSON,) else _ranked
-    values, drawn = np.full((len(asked.metrics), len(scores)), np.nan), np.full((len(asked.metrics), counts.shape[1]), np.nan)
+    size = (len(asked.metrics), len(scores))
+    values, drawn = np.full(size, np.nan), np.full((*size, counts.shape[1]), np.nan)
     if facts["verdict"] != "undefined":
         found = [work(asked.truth, one, block, counts) for one in scores]
-        values = np.array([value for value, _ in found]).T
-        drawn = np.mean([some for _, some in found], axis=0)
+        values, drawn = np.array([value for value, _ in found]).T, np.array([some for _, some in found]).swapaxes(0, 1)
     return [Judged(facts, *one) for one in zip(asked.metrics, values, drawn, strict=True)]
 
 
@@ -244,7 +244,7 @@ def _ranked(truth: np.ndarray, scores: np.ndarray, block: np.ndarray, counts: np
 
 
 def _pearson(truth: np.ndarray, scores: np.ndarray, block: np.ndarray, counts: np.ndarray) -> tuple[tuple, tuple]:
-    """Pearson's coefficient of the windows as they are, and of every resample of blocks, float64 (count,); NaN where one side is constant."""
+    """Pearson's coefficient of the windows as they are, and of every resample, float64 (count,); NaN where one side is constant."""
     x, y = truth - truth.mean(), scores.astype(np.float64) - scores.mean(dtype=np.float64)
     parts = (np.ones(len(x)), x, y, x * x, y * y, x * y)
     sums = np.stack([np.bincount(block, some, len(counts)) for some in parts], 1)
@@ -274,8 +274,9 @@ def average(found: list[Judged], group: Group | None) -> list[Judged]:
                 "prevalence": float(np.mean([one.facts["prevalence"] for one in some])),
                 "verdict": "too small to judge" if too_small(**small) else "",
             }  # fmt: skip
-            drawn = mean_of(np.stack([one.drawn for one in some], 1), np.full(len(some), 1 / len(some)))
-            out.append(Judged(facts, metric, np.mean([one.values for one in some], axis=0), drawn))
+            weights = np.full(len(some), 1 / len(some))
+            drawn = [mean_of(np.stack(seed, 1), weights) for seed in zip(*(one.drawn for one in some), strict=True)]
+            out.append(Judged(facts, metric, np.mean([one.values for one in some], axis=0), np.stack(drawn)))
     return out
 
 
@@ -289,8 +290,7 @@ def table(found: list[Judged], key: str) -> pd.DataFrame:
     for one in found:
         row = one.facts | {"metric": one.metric, "value": float(one.values.mean()), "low": np.nan, "high": np.nan}
         if row["verdict"] == "" and np.isfinite(row["value"]):
-            some = with_seeds(one.drawn, row["value"], [(key, 1.0, one.values)], row["blocks"])
-            row["low"], row["high"] = interval(some)
+            row["low"], row["high"] = interval(over_seeds(one.drawn, one.values, key, row["blocks"]))
             row["verdict"] = "" if np.isfinite(row["low"]) else "too small to judge"
         elif not np.isfinite(row["value"]):
             row["verdict"] = "undefined"

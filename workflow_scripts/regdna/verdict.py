@@ -1,11 +1,12 @@
 """What paired differences let us say: of one pair, of a family of pairs at once, and of a model's rank."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from regdna.bootstrap import satterthwaite
+from regdna.bootstrap import Seeds, satterthwaite, variances
 
 LEVEL = 0.05
 POWER = float(stats.norm.ppf(0.8) / stats.norm.ppf(0.975))  # of half a 95 % interval, for four chances in five to see a difference
@@ -59,19 +60,18 @@ def max_t(difference: np.ndarray, replicates: np.ndarray) -> Family:
     return Family(difference - critical * half, difference + critical * half, p, (critical + POWER) * half)
 
 
-def welch(difference: np.ndarray, replicates: np.ndarray, blocks: np.ndarray | int, seeds: list[np.ndarray]) -> np.ndarray:
+def welch(difference: np.ndarray, replicates: np.ndarray, seeds: Sequence[Seeds], blocks: np.ndarray | int) -> np.ndarray:
     """Two-sided p of each difference by Student's t, float (k,), which tells far smaller ones than replicates can count.
 
     Args:
         difference: float (k,).
         replicates: over blocks alone, float (count, k).
+        seeds: of both models.
         blocks: that were resampled, int (k,) or one for all.
-        seeds: values of the seeds of either model, float (seeds, k).
 
     Source: Welch 1947, Biometrika 34:28, of the variance of blocks and of each model's seeds.
     """
-    parts = [(np.nanvar(replicates, axis=0, ddof=1), blocks - 1)]
-    parts += [(some.var(0, ddof=1) / len(some), len(some) - 1) for some in seeds if len(some) > 1]
+    parts = variances(np.nanvar(replicates, axis=0, ddof=1), seeds, blocks)
     whole = sum(variance for variance, _ in parts)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = 2 * stats.t.sf(np.abs(difference) / np.sqrt(whole), satterthwaite(parts))

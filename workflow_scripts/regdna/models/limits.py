@@ -17,7 +17,8 @@ def context(architecture: str, parameters: dict) -> tuple[int, int | None]:
         parameters: its sizes, complete.
 
     Raises:
-        ValueError: the lists of a CNN, one entry a convolution, differ in length, k-mers are too long, or nothing is known of the architecture.
+        ValueError: the lists of a CNN, one entry a convolution, differ in length, k-mers are too long, or nothing is known of the
+            architecture.
     """
     match architecture:
         case "kmer-logistic":

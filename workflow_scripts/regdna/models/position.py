@@ -1,4 +1,4 @@
-"""What can be told from where a window lies, without its sequence: labels of training windows near by, and of its stretch of chromosomes."""
+"""What can be told from where a window lies, not its sequence: labels of training windows near by, and of its stretch of chromosomes."""
 
 import numba
 import numpy as np
@@ -40,13 +40,15 @@ def learn(codes: np.ndarray, places: Places, labels: np.ndarray, known: np.ndarr
         "ends": ends[["min", "max"]].to_numpy(float),
         "first": np.searchsorted(chrom[order], np.arange(len(ends) + 1)),
         "middle": places.middle[order],
+        "stretches": np.empty((BINS, labels.shape[1])),
     }
     stretch = _stretch(tensors["ends"], chrom[order], tensors["middle"])
-    counts = np.ones_like(labels) if known is None else known[order]
-    both = [np.zeros((BINS, labels.shape[1])) for _ in range(2)]
-    for total, one in zip(both, (labels[order] & counts, counts), strict=True):
-        np.add.at(total, stretch, one)
-    return held | tensors | {"stretches": (both[0] + OF_ALL * held["rate"]) / (both[1] + OF_ALL)}
+    for one in range(BINS):
+        rows = order[stretch == one]
+        seen = np.full(labels.shape[1], len(rows)) if known is None else known[rows].sum(0)
+        positives = labels[rows].sum(0) if known is None else (labels[rows] & known[rows]).sum(0)
+        tensors["stretches"][one] = (positives + OF_ALL * held["rate"]) / (seen + OF_ALL)
+    return held | tensors
 
 
 def opened(tensors: dict, about: dict) -> object:

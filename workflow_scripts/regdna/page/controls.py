@@ -65,6 +65,6 @@ def beside(results: Results, dataset: str, model: str, controls: list[str]) -> d
             row += [cell(np.nan), words("")]
         rows.append(row)
     skill = ["mean AUROC [95\u00a0%]", "mean AP [95\u00a0%]", "prevalence"]
-    columns = ["model", "taken away", *skill, f"{model} minus this, AUROC [95\u00a0%]", f"{model} is"]
+    columns = ["model", "taken away", *skill, f"drop: {model} minus this, AUROC [95\u00a0%]", f"{model} is"]
     metrics = remake([f"{results.root}/{dataset}/{one}/metrics.parquet" for one in (model, *controls)])
     return table(f"{model} and its controls, test part", columns, rows, f"{metrics} {results.root}/comparison.parquet")

@@ -131,8 +131,8 @@ def drawn(results: Results, held: Beside) -> dict:
     )
     caption = (
         f"{results.label(held.model)}: its output for one cell type (row) judged by the labels of another (column), AUROC on the test "
-        f"windows, a panel an assay{cut}{few}. Framed: each cell type by its own output. A column that is the same from top to bottom means "
-        "that the output is the same for all cell types."
+        f"windows, a panel an assay{cut}{few}. Framed: each cell type by its own output. A column that is the same from top to bottom "
+        "means that the output is the same for all cell types."
     )
     svg = matrices(panels, name=f"transfer-{held.dataset}-{held.model}", alt=alt)
     return figure(svg, caption, remake([held.path]))
@@ -190,15 +190,17 @@ def row(results: Results, held: Beside, group: dict, tested: str, mine: pd.DataF
         more = [cell(first["prevalence"]), cell(np.nan if differs is None else differs["prevalence"])]
     counts = [cell(float(first[name]), digits=0) for name in ("n", "positives")]
     label = words(*results.label(held.model).split(" · ", 1))
-    return [words(group["label"]), words(tested or "mean over cell types"), label, words("all" if first["seen"] else "not of this cell type"),
-            *found, away, *more, *counts, cell(np.nan if differs is None else float(differs["n"]), digits=0)]  # fmt: skip
+    taught = words("all" if first["seen"] else "not of this cell type")
+    varying = cell(np.nan if differs is None else float(differs["n"]), digits=0)
+    return [words(group["label"]), words(tested or "mean over cell types"), label, taught, *found, away, *more, *counts, varying]
 
 
 def notes(held: dict[str, Beside]) -> list[str]:
     """How many loci vary, and what was left out."""
     about = next(iter(held.values())).about
     varying = "; ".join(
-        f"{one['label']} {one['varying']:,} of {one['windows']:,} ({one['varying'] / max(one['windows'], 1):.1%}) in {len(one['cells'])} cell types"
+        f"{one['label']} {one['varying']:,} of {one['windows']:,} ({one['varying'] / max(one['windows'], 1):.1%}) in "
+        f"{len(one['cells'])} cell types"
         for one in about["groups"]
     )
     out = [f"Test windows that are positive in some cell type and negative in another: {varying}."]
