@@ -149,9 +149,9 @@ def test_results_of_an_earlier_version_are_refused(two, tmp_path):
     shutil.copytree(two[0], early)
     path = early / "own/cnn/replicates.npz"
     with np.load(path) as arrays:
-        kept = {name: arrays[name] for name in arrays.files if name != "auroc_seeds"}
+        kept = {name: arrays[name] for name in arrays.files if name != "auroc_error"}
     np.savez(path, **kept)
-    with pytest.raises(InputError, match=r"own/cnn: written by an earlier version, without auroc_seeds"):
+    with pytest.raises(InputError, match=r"own/cnn: written by an earlier version, without auroc_error"):
         Finished.read(early).judged("own")
 
 

@@ -24,7 +24,7 @@ from regdna.assess import (
     resample,
     table,
 )
-from regdna.bootstrap import draw_counts, interval, over_seeds
+from regdna.bootstrap import acceleration, draw_counts, influence, interval, over_seeds
 from regdna.delong import mean_interval
 from regdna.targets import Targets, pack
 
@@ -328,3 +328,37 @@ def test_a_mask_of_known_labels_alone_changes_nothing(measured):
     drawn, again = (resample(one, facts, decided, "d", 5) for one in (bare, masked))
     assert all(np.array_equal(drawn.by_seed[metric], again.by_seed[metric], equal_nan=True) for metric in DRAWN)
     pd.testing.assert_frame_equal(curve_points(bare, tallies), curve_points(masked, tallies), check_exact=True)
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_probabilities_are_scaled_by_the_temperature_of_their_seed(exclusive):
+    draw = np.random.default_rng(4)
+    labels = np.arange(3) == draw.integers(0, 3, 400)[:, None]
+    scores = [draw.dirichlet([1, 1, 1], 400).astype(np.float32) for _ in range(2)]
+    start = np.arange(400) * 100
+    frame = pd.DataFrame({"chrom": "chr1", "start": start, "end": start + 100, "block": start})
+    part = Part(frame, labels, None, scores, exclusive)
+    facts = [fact(target=at, n=400, positives=int(labels[:, at].sum()), prevalence=labels[:, at].mean()) for at in range(3)]
+    values, _ = points(part, facts, Decided(np.full((2, 3), 0.5), [0.5, 3.0]))
+    for seed, heat in enumerate((0.5, 3.0)):
+        odds = np.log(scores[seed].astype(float)) if exclusive else np.log(scores[seed] / (1 - scores[seed].astype(float)))
+        warm = np.exp(odds / heat) / np.exp(odds / heat).sum(1, keepdims=True) if exclusive else 1 / (1 + np.exp(-odds / heat))
+        for at in range(3):
+            assert values["brier_scaled"][seed, at] == pytest.approx(brier_score_loss(labels[:, at], warm[:, at]), abs=1e-5)
+            assert values["brier"][seed, at] == pytest.approx(brier_score_loss(labels[:, at], scores[seed][:, at].astype(float)), abs=1e-9)
+
+
+def test_the_skew_of_an_average_is_that_of_its_members_together(measured):
+    part, targets = measured
+    facts = describe(part, targets)
+    drawn = resample(part, facts, undecided(2, 4), "digest", 5)
+    block, names = pd.factorize(part.frame["block"])
+    moved = np.zeros((3, len(names)))
+    for at in range(3):
+        rows = part.known[:, at]
+        for one in part.scores:
+            moved[at] += influence(part.labels[rows, at], one[rows, at], block[rows], len(names))[1] / 2
+    weights = part.labels[:, :3].sum(0)
+    assert drawn.skew["average_precision"][:3] == pytest.approx([acceleration(one) for one in moved])
+    assert drawn.skew["average_precision"][4] == pytest.approx(acceleration(moved.mean(0)))
+    assert drawn.skew["average_precision"][5] == pytest.approx(acceleration(weights @ moved))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,7 +92,7 @@ def test_a_stratum_is_judged_as_its_rows_alone_with_the_blocks_of_all(targets, u
                     times = np.repeat(np.arange(len(at)), counts[block[at], one])
                     drawn[seed, target, one] = function(truth[times], score[times])
         blocks = len(set(block[rows]))
-        expected = bootstrap.with_seeds(drawn.mean((0, 1)), values.mean(), [("digest toy", 1.0, values.mean(1))], blocks)
+        expected = bootstrap.over_seeds(drawn.mean(1), values.mean(1), "digest toy", blocks)
         assert found.at[metric, "value"] == pytest.approx(values.mean(), abs=1e-12)
         assert [found.at[metric, "low"], found.at[metric, "high"]] == pytest.approx(np.quantile(expected, [0.025, 0.975]), abs=1e-12)
         assert found.at[metric, "n"] == len(rows) and found.at[metric, "blocks"] == len(set(block[rows]))
@@ -107,14 +109,14 @@ def test_the_difference_is_that_to_the_first_stratum_on_the_same_resamples(targe
     block, _ = pd.factorize(whole.frame["block"])
     counts = bootstrap.draw_counts(BLOCKS, COUNT, "digest")
     some = strata.strata(frame)["similarity to training"]
-    drawn, seeds = np.zeros(COUNT), np.zeros(2)
+    drawn, seeds = np.zeros((2, COUNT)), np.zeros(2)
     for sign, name in ((1, "30 % or more"), (-1, "none")):
         at = some[name]
         for seed, score in enumerate(whole.scores):
             for target in range(3):
-                drawn += sign / 6 * bootstrap.replicate(whole.labels[at, target], score[at, target], block[at], counts)[0]
+                drawn[seed] += sign / 3 * bootstrap.replicate(whole.labels[at, target], score[at, target], block[at], counts)[0]
                 seeds[seed] += sign / 3 * auroc(whole.labels[at, target], score[at, target])
-    bounds = np.quantile(bootstrap.with_seeds(drawn, seeds.mean(), [("digest toy", 1.0, seeds)], BLOCKS), [0.025, 0.975])
+    bounds = np.quantile(bootstrap.over_seeds(drawn, seeds, "digest toy", BLOCKS), [0.025, 0.975])
     assert [most["difference_low"], most["difference_high"]] == pytest.approx(bounds, abs=1e-12)
     gc = table.loc["GC"]
     assert (gc["difference_low"].iloc[1:] < 0).all() and (gc["difference_high"].iloc[1:] > 0).all()
@@ -154,7 +156,7 @@ def test_threads_change_nothing(targets):
     pd.testing.assert_frame_equal(one, two)
 
 
-def judged(model, value, half=0.01, chance=0.3, verdict="", seed=0, seeds=1):
+def judged(model, value, half=0.01, chance=0.3, verdict="", seed=0):
     """A model with a mean AUROC, and an AP half way to it."""
     draw = np.random.default_rng(seed)
     ap = chance + (value - 0.5) / 2
@@ -173,8 +175,14 @@ def judged(model, value, half=0.01, chance=0.3, verdict="", seed=0, seeds=1):
     ]
     noise = half * draw.normal(size=2000)
     drawn = {metric: np.stack([np.full(2000, np.nan), one + noise], 1) for metric, one in (("auroc", value), ("average_precision", ap))}
-    own = {f"{metric}_seeds": np.repeat(one[:1] * 0 + value, seeds, 0) for metric, one in drawn.items()}
-    return Judged(model, pd.DataFrame(rows), drawn | own | {"targets": np.array([0, MEAN]), "split_digest": "d"}, None, "")
+    own = {f"{metric}_{kind}": np.zeros(2) for metric in drawn for kind in ("error", "shared")}
+    return Judged(model, pd.DataFrame(rows), drawn | own | {"targets": np.array([0, MEAN]), "split_digest": "d", "seeds": 1}, None, "")
+
+
+def spread(model, value):
+    """The same model with four seeds whose mean has an error of 0.05."""
+    found = judged(model, value)
+    return replace(found, drawn=found.drawn | {"seeds": 4, "auroc_error": np.full(2, 0.05**2)})
 
 
 def test_the_explained_share_is_that_of_what_lies_above_chance():
@@ -194,6 +202,12 @@ def test_the_explained_share_is_that_of_what_lies_above_chance():
     # Of resamples of its own each would lie about twice as far off.
     other = strata.explain(model, [judged("gc", 0.7, seed=1)], "gc").set_index("metric")
     assert np.ptp(other.loc["auroc", ["low", "high"]]) > 1.7 * np.ptp(bounds)
+
+
+def test_seeds_that_differ_widen_the_share():
+    one, other = (strata.explain(judged("net", 0.9), [zero], "gc").set_index("metric") for zero in (judged("gc", 0.7), spread("gc", 0.7)))
+    width = [np.ptp(found.loc["auroc", ["low", "high"]].to_numpy(float)) for found in (one, other)]
+    assert width[1] > 3 * width[0] and one.at["auroc", "share"] == other.at["auroc", "share"]
 
 
 def test_a_model_at_chance_or_too_small_has_no_share():

@@ -15,6 +15,9 @@ from regdna.paired import COLUMNS, COMPARED, Judged, compare
 from regdna.step import InputError
 
 FILES = ("metrics.parquet", "replicates.npz")  # of every model
+# What is read of them; ``evaluate`` of an earlier version wrote less.
+NEEDED = {"model", "split_digest", "targets", "seeds", "average", "verdict", *COMPARED,
+          *(f"{metric}_{part}" for metric in COMPARED for part in ("error", "shared"))}  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 SAME, BEST = "same model", "best of each"
 
@@ -72,8 +75,7 @@ class Finished:
             metrics, replicates = (self.root / dataset / model / name for name in FILES)
             with np.load(replicates, allow_pickle=False) as arrays:
                 held = {*arrays.files, *parquet.read_schema(metrics).names}
-            needed = {"model", "split_digest", "targets", "average", "verdict", *COMPARED, *(f"{metric}_seeds" for metric in COMPARED)}
-            if missing := sorted(needed - held):
+            if missing := sorted(NEEDED - held):
                 raise InputError(
                     f"{metrics.parent}: written by an earlier version, without {', '.join(missing)}; evaluate it again, or compare another"
                 )

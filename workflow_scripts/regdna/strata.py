@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from regdna.assess import MEAN, Part, averages, describe, each, judgeable, mean_of
-from regdna.bootstrap import draw_counts, interval, replicate, with_seeds
+from regdna.bootstrap import draw_counts, interval, over_seeds, replicate, with_seeds
 from regdna.metrics import RANKING, ranking
 from regdna.paired import Judged
 from regdna.targets import Targets
@@ -84,8 +84,8 @@ def judge(part: Part, targets: Targets, digest: str, model: str, count: int, thr
                     seeds = value[metric][:, whole["members"]].mean(1)
                     row["value"] = seeds.mean()
                     if not whole["verdict"]:
-                        drawn_mean = mean_of(drawn[metric][:, whole["members"]], whole["weights"])
-                        row["low"], row["high"] = interval(with_seeds(drawn_mean, row["value"], [(key, 1.0, seeds)], whole["blocks"]))
+                        means = mean_of(drawn[metric][:, :, whole["members"]], whole["weights"])
+                        row["low"], row["high"] = interval(over_seeds(means, seeds, key, whole["blocks"]))
                         row["verdict"] = "too small to judge" if np.isnan(row["low"]) else ""
                 if metric == "auroc" and row["verdict"] == "":
                     if first is None:
@@ -104,22 +104,21 @@ def _of(part: Part, rows: np.ndarray) -> Part:
 def _skill(
     part: Part, rows: np.ndarray, facts: list[dict], block: np.ndarray, counts: np.ndarray, threads: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Of each metric the values of all seeds, float64 (seeds, T), and replicates of their mean, float64 (count, T); NaN where undefined."""
+    """Of each metric the values of all seeds, float64 (seeds, T), and their replicates, float64 (seeds, count, T); NaN where undefined."""
     value = {metric: np.full((len(part.scores), len(facts)), np.nan) for metric in RANKING}
-    drawn = {metric: np.full((counts.shape[1], len(facts)), np.nan) for metric in RANKING}
+    drawn = {metric: np.full((len(part.scores), counts.shape[1], len(facts)), np.nan) for metric in RANKING}
 
     def of_target(target: int) -> None:
         if judgeable(facts[target]) == "undefined":
             return
         at = rows if part.known is None else rows[part.known[rows, target]]
-        truth, mine, total = part.labels[at, target], block[at], np.zeros((len(RANKING), counts.shape[1]))
+        truth, mine = part.labels[at, target], block[at]
         for seed, one in enumerate(part.scores):
             score = np.ascontiguousarray(one[at, target])
             for metric, found in zip(RANKING, ranking(truth, score), strict=True):
                 value[metric][seed, target] = found
-            total += np.stack(replicate(truth, score, mine, counts)) / len(part.scores)
-        for metric, found in zip(RANKING, total, strict=True):
-            drawn[metric][:, target] = found
+            for metric, found in zip(RANKING, replicate(truth, score, mine, counts), strict=True):
+                drawn[metric][seed, :, target] = found
 
     each(len(facts), of_target, threads)
     return value, drawn
@@ -135,8 +134,7 @@ def _difference(one: tuple, other: tuple, key: str) -> dict:
     weights = np.full(len(both), 1 / len(both))
     seeds = (value[:, both] - other_value[:, both]).mean(1)
     blocks = min(mine["blocks"], theirs["blocks"])
-    gaps = mean_of(drawn[:, both] - other_drawn[:, both], weights)
-    low, high = interval(with_seeds(gaps, seeds.mean(), [(key, 1.0, seeds)], blocks))
+    low, high = interval(over_seeds(mean_of(drawn[:, :, both] - other_drawn[:, :, both], weights), seeds, key, blocks))
     return {"against": stratum, "difference": seeds.mean(), "difference_low": low, "difference_high": high}
 
 
@@ -186,8 +184,7 @@ def _mean(judged: Judged, metric: str) -> pd.Series:
 def _replicates(judged: Judged, metric: str) -> np.ndarray:
     """Replicates of that mean over blocks and seeds, float64 (count,)."""
     at, row = int(np.flatnonzero(judged.drawn["targets"] == MEAN)[0]), _mean(judged, metric)
-    seeds = judged.drawn[f"{metric}_seeds"][:, at]
-    return with_seeds(judged.drawn[metric][:, at], row.value, [(f"{judged.digest} {judged.model}", 1.0, seeds)], row.blocks)
+    return with_seeds(judged.drawn[metric][:, at], row["value"], [judged.seeds(metric)[at]], row["blocks"])
 
 
 def best_on_validation(tables: dict[str, pd.DataFrame]) -> str:

@@ -97,7 +97,7 @@ def pairs(old: str, new: str, values: dict[str, dict], means: pd.DataFrame, targ
     at = means.set_index(["metric", "pair", "model", "against"])
     rows = []
     for pair, model, against in dict.fromkeys(means[["pair", "model", "against"]].itertuples(index=False, name=None)):
-        row = [words(model, "" if pair == SAME else pair), words(against)]
+        row = [words(model, "" if pair == SAME else f"against {against} in {old}, {pair}")]
         for metric in ("auroc", "average_precision"):
             for one in (values[old][against][metric], values[new][model][metric]):
                 row.append(cell(one["value"], estimate(one["value"], one["low"], one["high"])))
@@ -109,7 +109,7 @@ def pairs(old: str, new: str, values: dict[str, dict], means: pd.DataFrame, targ
             if metric == "auroc":
                 row.append(cell(gap.smallest_detectable))
         rows.append(row)
-    columns = [f"model in {new}", f"model in {old}", f"AUROC in {old} [95\u00a0%]", f"AUROC in {new} [95\u00a0%]",
+    columns = [f"model in {new}", f"AUROC in {old} [95\u00a0%]", f"AUROC in {new} [95\u00a0%]",
                "AUROC difference [95\u00a0%]", f"{new} is, on AUROC", "smallest detectable", f"AP in {old} [95\u00a0%]",
                f"AP in {new} [95\u00a0%]", "AP difference [95\u00a0%]", f"{new} is, on AP"]  # fmt: skip
     return table(f"Means over targets, test part: {new} minus {old}, same resamples", columns, rows, target)

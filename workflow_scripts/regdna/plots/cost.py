@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from regdna.plots import INK, SOFT, WIDTH, Series, as_svg
+
+NEAR = 30  # costs within that factor have ticks between powers of ten
 
 
 @as_svg
@@ -35,7 +37,9 @@ def pareto(rows: pd.DataFrame, looks: dict[str, Series], axes: dict[str, str]) -
             )
             seen.setdefault(look.label, dot[0])
         panel.set(xscale="log", xlabel=label)
-        panel.xaxis.set_major_locator(LogLocator(numticks=6))
+        near = len(known) and known[column].max() < NEAR * known[column].min()
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if near else (1,), numticks=7))
+        panel.xaxis.set_major_formatter(EngFormatter(sep="") if known[column].max() >= 1000 else "{x:g}")
         panel.xaxis.set_minor_locator(NullLocator())
         panel.margins(0.14)
         panel.grid()
