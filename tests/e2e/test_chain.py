@@ -39,7 +39,7 @@ class TestFinished:
 
     def test_every_promised_file_is_there(self, finished):
         study = finished / "results/tiny"
-        for name in ("comparison.parquet", "ledger.tsv", "report.html", "dhs/basset/metrics.parquet", "dhs/sequences.npy",
+        for name in ("comparison.parquet", "ledger.tsv", "report.html", "report.json", "dhs/basset/metrics.parquet", "dhs/sequences.npy",
                      "chr22/basset/mutagenesis/dgcr8-promoter.npz", "chr22/basset/variants/dbsnp.parquet",
                      "dhs/basset/seed2/predictions/test.npy", "dhs/basset/seed1/checkpoint/model.safetensors"):  # fmt: skip
             assert (study / name).is_file(), name

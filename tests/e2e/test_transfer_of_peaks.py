@@ -50,7 +50,7 @@ def test_dnase_and_ctcf_peaks_of_tissues_are_transferred(tmp_path, shared):
     assert all(0.01 < one["varying"] / one["windows"] < 0.1 for one in whole.attrs["groups"])
     for table in (whole, strict):
         skill, known = (table.loc[(kind, "", "DNase", "auroc")] for kind in ("mean-of-others", "mean-activity"))
-        assert 0.6 < skill["low"] < skill["value"] < known["value"] < known["high"]  # real tissues: what others measured says more
+        assert 0.5 < skill["low"] < skill["value"] < known["value"] < known["high"]  # real tissues: what others measured says more
     assert whole["seen"].all() and not strict["seen"].any()
     assert set(strict.index.get_level_values("tested_on")) == {"skin", "uterus", ""} and set(strict["trained_on"]) == {
         "gm12878",

@@ -70,16 +70,31 @@ def test_the_best_of_each_is_chosen_on_validation_and_is_no_control(tmp_path):
     assert "By its validation part the best of new is net. It is better than the best of old, cnn" in page
 
 
+def test_the_test_part_has_no_say_in_which_is_best(two, tmp_path):
+    root = tmp_path / "turned"
+    shutil.copytree(two[1], root)
+    path = root / "own/fresh/metrics.parquet"  # the worst of the three
+    table = pd.read_parquet(path)
+    table.loc[table["part"] == "validation", "value"] = 0.999
+    table.to_parquet(path)
+    assert champion(Finished.read(two[1]).judged("own")).model == "net"
+    assert champion(Finished.read(root).judged("own")).model == "fresh"
+
+
 def test_pairs_share_their_resamples(tmp_path):
     # Outputs with the same noise, and one seed: only what is paired tells a small change from none.
-    old, new = (finished(tmp_path / name, {"cnn": strength}, seeds=(1,)) for name, strength in (("old", 1.0), ("new", 1.05)))
+    # The newer has more of them.
+    old, new = (
+        finished(tmp_path / name, {"cnn": strength}, seeds=(1,), replicates=count)
+        for name, strength, count in (("old", 1.0, 100), ("new", 1.05, 170))
+    )
     table, _ = contrasted(old, new, tmp_path)
     row, single = of(table, "cnn", "cnn"), pd.read_parquet(new / "own/cnn/metrics.parquet")
     alone = single.query("part == 'test' and seed == -1 and target == -1 and metric == 'auroc'").iloc[0]
     assert row["verdict"] == "better" and row["high"] - row["low"] < 0.2 * (alone["high"] - alone["low"])
     drawn = [np.load(root / "own/cnn/replicates.npz") for root in (old, new)]
     at = drawn[0]["targets"].tolist().index(-1)
-    gaps = drawn[1]["auroc"][:, at] - drawn[0]["auroc"][:, at]
+    gaps = drawn[1]["auroc"][:100, at] - drawn[0]["auroc"][:, at]
     assert row["low"] < np.median(gaps) < row["high"]
 
 

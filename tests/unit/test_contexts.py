@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from regdna.assess import MEAN, Part, describe
-from regdna.bootstrap import draw_counts, with_seeds
+from regdna.bootstrap import draw_counts, over_seeds
 from regdna.contexts import Narrowed, enough, skill, table
 from regdna.metrics import auroc, average_precision
 from regdna.targets import Targets, all_known, pack
@@ -106,10 +106,10 @@ def test_replicates_equal_metrics_of_rows_that_are_drawn_again(judged):
         for target in (0, 1):
             expected = slow(part, target, counts)
             for at, metric in enumerate(("auroc", "average_precision")):
-                assert np.allclose(one.drawn[metric][:, target], expected[:, at], atol=1e-12, rtol=0)
+                assert np.allclose(one.drawn[metric][:, :, target].mean(0), expected[:, at], atol=1e-12, rtol=0)
         for values in (one.values, one.drawn):
-            assert np.isnan(values["auroc"][:, 2]).all()
-            assert np.allclose(values["auroc"][:, 3], values["auroc"][:, :2].mean(1), atol=1e-12, rtol=0)
+            assert np.isnan(values["auroc"][..., 2]).all()
+            assert np.allclose(values["auroc"][..., 3], values["auroc"][..., :2].mean(-1), atol=1e-12, rtol=0)
 
 
 def test_a_difference_is_that_of_the_same_resamples_and_seeds(judged):
@@ -120,13 +120,13 @@ def test_a_difference_is_that_of_the_same_resamples_and_seeds(judged):
         for at, target in ((0, 0), (3, MEAN)):
             row = made.loc[metric, target]
             gaps = narrow.values[metric][:, at] - whole.values[metric][:, at]
-            apart = narrow.drawn[metric][:, at] - whole.drawn[metric][:, at]
-            drawn = with_seeds(apart, gaps.mean(), [(f"{DIGEST} toy 50", 1.0, gaps)], BLOCKS)
+            apart = narrow.drawn[metric][:, :, at] - whole.drawn[metric][:, :, at]
+            drawn = over_seeds(apart, gaps, f"{DIGEST} toy 50", BLOCKS)
             assert row["difference"] == pytest.approx(gaps.mean(), abs=1e-12) and row["value"] == narrow.values[metric][:, at].mean()
             assert np.allclose([row["difference_low"], row["difference_high"]], np.quantile(drawn, [0.025, 0.975]), atol=1e-12)
             assert np.allclose([row["within_low"], row["within_high"]], np.quantile(drawn, [0.05, 0.95]), atol=1e-12)
             values = narrow.values[metric][:, at]
-            own = with_seeds(narrow.drawn[metric][:, at], values.mean(), [(f"{DIGEST} toy", 1.0, values)], BLOCKS)
+            own = over_seeds(narrow.drawn[metric][:, :, at], values, f"{DIGEST} toy", BLOCKS)
             assert np.allclose([row["low"], row["high"]], np.quantile(own, [0.025, 0.975]), atol=1e-12)
     undefined = made.loc["auroc", 2]
     assert undefined["verdict"] == "undefined" and np.isnan(undefined[["value", "low", "difference_low"]].astype(float)).all()

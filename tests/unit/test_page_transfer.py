@@ -77,6 +77,9 @@ def test_a_wide_interval_is_not_called_the_mean_alone_and_no_skill_is_nothing_to
     wide = beside(tmp_path, "kmer", own=0.0, noise=0.2, n=900)
     wide.table.loc[wide.table["kind"] == "deviation", "high"] = 0.6
     assert findings(results(wide), "peaks")[0].startswith("kmer: transfer here cannot be told from the mean activity.")
+    little = wide.table.copy()
+    little.loc[little["kind"] == "deviation", ["value", "low", "high"]] = 0.52, 0.501, 0.54  # little, but shown
+    assert findings(results(Beside("peaks", "kmer", "transfer", wide.path, little, wide.about)), "peaks") == []
     wide.table.loc[wide.table["kind"] == "mean-of-others", "low"] = 0.49
     assert findings(results(wide), "peaks") == []
 
@@ -92,9 +95,12 @@ def test_a_group_speaks_where_the_whole_is_too_small_to_judge(four):
 def test_sentences_say_whether_transfer_beats_mean_activity_and_tells_cells_apart(four):
     kmer, basset, nt = (next(one for one in show(results(*four.values()), "peaks")["sentences"] if one.startswith(f"{model}:"))
                         for model in ("kmer", "basset", "nt"))  # fmt: skip
-    assert "worse than mean activity" in kmer or "better than mean activity" in kmer or "not to be told from mean activity" in kmer
     gap = only(four["kmer"].table, kind="over-mean-activity", metric="auroc", tested_on="", assay="")
-    assert ("better than" in kmer) == (gap["low"] > 0) and ("worse than" in kmer) == (gap["high"] < 0)
+    for low, high, word in ((-0.2, -0.1, "worse than"), (-0.2, 0.1, "not to be told from"), (0.1, 0.2, "better than")):
+        moved = four["kmer"].table.copy()
+        moved.loc[moved["kind"] == "over-mean-activity", ["low", "high"]] = low, high
+        (said,) = show(results(Beside("peaks", "kmer", "transfer", "results/a/b", moved, four["kmer"].about)), "peaks")["sentences"]
+        assert f"so transfer is {word} mean activity" in said
     assert f"{gap['value']:+.3f}".replace("-", "−") in kmer
     assert kmer.endswith("cell-specific skill is not shown.") and basset.endswith("it tells cell types apart.")
     strict = only(four["basset-held-out-cells"].table, kind="mean-of-others", metric="auroc", tested_on="", assay="")

@@ -18,9 +18,9 @@ def test_the_demo_is_the_default_and_its_plan_is_known(fresh):
     plan = planned(fresh, "all", study=None)
     assert plan == {
         "fetch_source": 9, "index_genome": 1, "tile_windows": 2, "unpack_sequences": 1, "label_windows": 2, "split_windows": 2,
-        "embed_windows": 4, "train_model": 24, "predict_windows": 24, "mutagenise_locus": 6, "document_locus": 3,
-        "read_variants": 1, "score_variants": 2, "judge_variants": 2, "evaluate_model": 17, "compare_models": 1, "account_costs": 1,
-        "render_report": 1, "all": 1,
+        "embed_windows": 4, "train_model": 28, "predict_windows": 28, "mutagenise_locus": 6, "document_locus": 3,
+        "read_variants": 1, "score_variants": 2, "judge_variants": 2, "evaluate_model": 21, "stratify_skill": 15, "narrow_context": 6,
+        "pair_motifs": 6, "compare_models": 1, "account_costs": 1, "render_report": 1, "all": 1,
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from regdna.assess import MEAN, Part, averages, each, judgeable, mean_of
-from regdna.bootstrap import interval, replicate, with_seeds
+from regdna.bootstrap import interval, over_seeds, replicate
 from regdna.metrics import RANKING, ranking
 from regdna.shuffles import dinucleotide_shuffle
 
@@ -50,7 +50,7 @@ class Skill:
 
     Attributes:
         values: of every seed, float64 (seeds, T + 1).
-        drawn: replicates over blocks of the mean over seeds, float64 (count, T + 1).
+        drawn: replicates over blocks of every seed, float64 (seeds, count, T + 1).
     """
 
     values: dict[str, np.ndarray]
@@ -69,25 +69,24 @@ def skill(part: Part, facts: list[dict], counts: np.ndarray, threads: int = 1) -
     macro = averages(facts)[0]
     seeds, targets = len(part.scores), len(facts)
     values = {metric: np.full((seeds, targets + 1), np.nan) for metric in RANKING}
-    drawn = {metric: np.full((counts.shape[1], targets + 1), np.nan) for metric in RANKING}
+    drawn = {metric: np.full((seeds, counts.shape[1], targets + 1), np.nan) for metric in RANKING}
 
     def of_target(target: int) -> None:
         if judgeable(facts[target]) == "undefined":
             return
         at = part.rows(target)
         truth, mine = part.labels[at, target], block[at]
-        for metric in RANKING:
-            drawn[metric][:, target] = 0
         for seed, one in enumerate(part.scores):
             score = np.ascontiguousarray(one[at, target])
             for metric, value, some in zip(RANKING, ranking(truth, score), replicate(truth, score, mine, counts), strict=True):
                 values[metric][seed, target] = value
-                drawn[metric][:, target] += some / seeds
+                drawn[metric][seed, :, target] = some
 
     each(targets, of_target, threads)
     for metric in RANKING if macro["members"] else ():
         values[metric][:, -1] = values[metric][:, macro["members"]] @ macro["weights"]
-        drawn[metric][:, -1] = mean_of(drawn[metric][:, macro["members"]], macro["weights"])
+        for one in drawn[metric]:
+            one[:, -1] = mean_of(one[:, macro["members"]], macro["weights"])
     return Skill(values, drawn)
 
 
@@ -114,9 +113,9 @@ def table(model: str, context: int, found: Skill, whole: Skill, facts: list[dict
                    "prevalence": fact["prevalence"], "value": values.mean(), "difference": gaps.mean(),
                    "verdict": fact.get("verdict", judgeable(fact))}  # fmt: skip
             if not row["verdict"]:
-                some = with_seeds(found.drawn[metric][:, at], row["value"], [(f"{digest} {model}", 1.0, values)], fact["blocks"])
-                drawn, key = found.drawn[metric][:, at] - whole.drawn[metric][:, at], f"{digest} {model} {context}"
-                apart = with_seeds(drawn, row["difference"], [(key, 1.0, gaps)], fact["blocks"])
+                drawn, full = found.drawn[metric][:, :, at], whole.drawn[metric][:, :, at]
+                some = over_seeds(drawn, values, f"{digest} {model}", fact["blocks"])
+                apart = over_seeds(drawn - full, gaps, f"{digest} {model} {context}", fact["blocks"])
                 row["low"], row["high"] = interval(some)
                 row["difference_low"], row["difference_high"] = interval(apart)
                 row["within_low"], row["within_high"] = interval(apart, 0.9)
