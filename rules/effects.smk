@@ -96,21 +96,3 @@ def dossiers_of(study):
     folders = {Path(folder).parent for folder in results_of(study, lambda entry: entry["mutagenesis"])}
     loci = {folder: STUDIES[study]["datasets"][folder.name]["loci"] for folder in sorted(folders)}
     return [f"{folder}/loci/{locus}.html" for folder, some in loci.items() for locus in some]
-
-
-def contexts_of(study):
-    """Skill against context, of every model that sees more than the narrowest one."""
-    return [f"{path}/contexts.parquet" for path in results_of(study) if narrowed(STUDIES[study], *Path(path).parts[2:4])]
-
-
-def interactions_of(study):
-    """Epistasis of motif pairs and at loci, of every model that is asked for it."""
-    folders = [path for path in results_of(study) if paired(STUDIES[study], Path(path).parts[3])]
-    return [f"{path}/interactions.parquet" for path in folders] if "interactions" in STUDIES[study] else []
-
-
-def locus_effects(wildcards):
-    """Effects at the dataset's loci, which say where a model's pairs of substitutions are tried; nothing where it has none."""
-    some = model(wildcards)["mutagenesis"] and STUDIES[wildcards.study].get("interactions", {}).get("positions", 0)
-    folder = f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/mutagenesis"
-    return {"effects": [f"{folder}/{locus}.npz" for locus in dataset(wildcards)["loci"]]} if some and dataset(wildcards)["loci"] else {}

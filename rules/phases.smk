@@ -48,22 +48,6 @@ def trained(wildcards):
     return [f"{run}/checkpoint" for run in runs_of_model(wildcards)]
 
 
-def transfers_of(study):
-    """Transfer of every model on the datasets that ask for it; of controls that of the one which is made for it."""
-    paths = results_of(study, lambda entry: entry["control"] in ("", "held-out-cells"))
-    return [f"{path}/transfer.parquet" for path in paths if "transfer" in STUDIES[study]["datasets"][Path(path).parts[2]]]
-
-
-def beside_models(study):
-    """Tables beside the metrics of each model, for the page: those that the study asks for."""
-    return [
-        *(f"{path}/{kind}.parquet" for kind in ("strata", "explained") for path in results_of(study, lambda entry: not entry["control"])),
-        *transfers_of(study),
-        *contexts_of(study),
-        *interactions_of(study),
-    ]
-
-
 def sources_of(study):
     """Every fetched file that a study reads."""
     paths = set()
@@ -111,7 +95,11 @@ PHASES = {
         *beside_variants(study, "agreement"),
         *dossiers_of(study),
     ],
-    "evaluate": lambda study: [f"results/{study}/comparison.parquet", *(f"{path}/metrics.parquet" for path in results_of(study)), *beside_models(study)],
+    "evaluate": lambda study: [
+        f"results/{study}/comparison.parquet",
+        *(f"{path}/metrics.parquet" for path in results_of(study)),
+        *beside_models(study),
+    ],
     "report": lambda study: [f"results/{study}/report.html", f"results/{study}/ledger.tsv", *dossiers_of(study)],
 }
 
@@ -121,4 +109,6 @@ def every(study, *phases):
     return [path for phase in phases for path in PHASES[phase](study)]
 
 
+include: "beside.smk"
 include: "costs.smk"
+include: "finished.smk"

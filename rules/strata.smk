@@ -1,15 +1,6 @@
 """Where skill lies: strata of the test windows, strands, what row zero explains. Makes strata.parquet and explained.parquet."""
 
 
-def row_zero_of(wildcards, file):
-    """A file of every model of row zero on a dataset, controls left out."""
-    return [
-        f"{path}/{file}"
-        for path in results_of(wildcards.study, lambda entry: ARCHITECTURES[entry["architecture"]].family == "row zero")
-        if Path(path).parts[2] == wildcards.dataset and not STUDIES[wildcards.study]["models"][Path(path).parts[3]]["control"]
-    ]
-
-
 rule stratify_skill:
     """A model's skill within strata of the test windows, how its strands agree, and how much of its skill row zero has too."""
     input:

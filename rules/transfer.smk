@@ -1,14 +1,6 @@
 """Transfer from cell type to cell type. Makes transfer.parquet of every model on the datasets that ask for it."""
 
 
-def held_out(wildcards):
-    """Cell types that a dataset holds out; the dataset must ask for transfer."""
-    entry = dataset(wildcards)
-    if "transfer" not in entry:
-        raise WorkflowError(f"{wildcards.study}: dataset {wildcards.dataset} has no 'transfer'; give it one to ask for this table")
-    return entry["transfer"]["held_out"]
-
-
 rule transfer_model:
     """What a model's outputs for one cell type are worth for another, beside mean activity, nearest cell and the cell itself."""
     input:

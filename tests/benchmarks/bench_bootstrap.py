@@ -54,7 +54,8 @@ def bench(name: str, blocks: int) -> dict:
         seconds.append(ours(labels, scores, block, str(turn)))
         ratios.append(peer / seconds[-1])
         errors.append(error)
-    note = f"{np.median(seconds):.1f} s for {TARGETS} targets x {REPLICATES} replicates of {ROWS:,} rows in {blocks:,} blocks, {THREADS} threads"
+    size = f"{TARGETS} targets x {REPLICATES} replicates of {ROWS:,} rows in {blocks:,} blocks"
+    note = f"{np.median(seconds):.1f} s for {size} on {THREADS} threads"
     return {"name": name, "peer": "sklearn", "ratio": round(float(np.median(ratios)), 1), "error": max(errors), "note": note}
 
 

@@ -70,8 +70,8 @@ def judge(folder, model, seed, known):
     (out / "about.json").write_text(json.dumps({"split_digest": digest, "seed": 1, "initialisation": "random", "control": ""}))
     step("evaluate").main(
         folder / "windows.parquet", folder / "splits.json", folder / "targets.npy", folder / "targets.tsv", [out / "test.npy"],
-        [out / "validation.npy"], [out / "about.json"], out / "metrics.parquet", out / "replicates.npz", out / "curves.parquet", model, replicate_count=50,
-        **({"known": folder / "targets.known.npy"} if known else {}),
+        [out / "validation.npy"], [out / "about.json"], out / "metrics.parquet", out / "replicates.npz", out / "curves.parquet", model,
+        replicate_count=50, **({"known": folder / "targets.known.npy"} if known else {}),
     )  # fmt: skip
     return out, odds[windows["split"] == "test"]
 

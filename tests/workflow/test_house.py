@@ -12,7 +12,8 @@ SCRIPTS = ROOT / "workflow_scripts"
 LIBRARY = SCRIPTS / "regdna"
 # Lowest first; a module imports only from names before its own. A package stands for all in it, in any order.
 FLOORS = [
-    "store", "step", "provenance", "manifest", "tuning", "roster", "cell_types", "dependencies", "study", "plan", "estimate", "attempts", "ledger",
+    "store", "step", "provenance", "manifest", "tuning", "roster", "cell_types", "dependencies", "study", "plan", "estimate",
+    "attempts", "ledger",
     "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "controls", "targets", "negatives", "homology", "splits",
     "haplotypes", "tokenisers", "metrics", "motifs", "sources", "elements",
     "models",

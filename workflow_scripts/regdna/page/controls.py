@@ -30,8 +30,8 @@ MEANINGS = {
     ),
     "held-out-cells": (
         "the labels of the held-out cell types",
-        "Its outputs for those cell types were never taught, so that its means over targets fall by themselves; what counts is how its other "
-        "outputs do in those cell types, under Transfer: loci and cell types are held out together there.",
+        "Its outputs for those cell types were never taught, so that its means over targets fall by themselves; what counts is how its "
+        "other outputs do in those cell types, under Transfer: loci and cell types are held out together there.",
     ),
 }
 

@@ -34,8 +34,8 @@ def groups(results: Results, dataset: str, chosen: dict[str, str]) -> dict | Non
     columns += [f"AUROC against the {role}, {rival}" for role, rival in rivals.items()]
     command = files_of(results, dataset, results.contenders(dataset), "metrics.parquet")
     caption = (
-        "Groups of targets, test part. Macro: every target counts alike; weighted: as it has positives; micro: all windows and targets in one "
-        "ranking, without an interval"
+        "Groups of targets, test part. Macro: every target counts alike; weighted: as it has positives; micro: all windows and targets in "
+        "one ranking, without an interval"
     )
     return table(caption, columns, rows, f"{command} {results.root}/comparison.parquet")
 
@@ -65,8 +65,8 @@ def calibration(results: Results, dataset: str) -> dict:
         ])  # fmt: skip
     columns = ["model", "MCC [95\u00a0%]", "Brier score [95\u00a0%]", "Brier, scaled", "ECE", "ECE, scaled", "temperature by seed"]
     caption = (
-        "Decisions and probabilities, test part, mean over targets and seeds. MCC: at each target's best threshold on validation. ECE: mean gap "
-        "between what is said and what happens, in 15 bins; scaled: after dividing log-odds by a temperature fitted on validation"
+        "Decisions and probabilities, test part, mean over targets and seeds. MCC: at each target's best threshold on validation. ECE: "
+        "mean gap between what is said and what happens, in 15 bins; scaled: after dividing log-odds by a temperature fitted on validation"
     )
     return table(caption, columns, rows, files_of(results, dataset, results.contenders(dataset), "metrics.parquet"))
 
@@ -86,7 +86,7 @@ def curves(results: Results, dataset: str) -> dict | None:
     )
     svg = reliability(points, targets, mine, name=f"reliability-{dataset}", alt=alt)
     caption = (
-        f"How often a label is there when a probability is given, one panel a target{cut}; first seed of each model. On the diagonal probabilities "
-        "mean what they say; below it a model is too sure. Larger dots hold more windows."
+        f"How often a label is there when a probability is given, one panel a target{cut}; first seed of each model. On the diagonal "
+        "probabilities mean what they say; below it a model is too sure. Larger dots hold more windows."
     )
     return figure(svg, caption, files_of(results, dataset, shown, "curves.parquet"))

@@ -35,8 +35,8 @@ def leaderboard(results: Results, dataset: str, chosen: dict[str, str]) -> dict:
             cell(ap.prevalence), cell(ap.lift, digits=2), cell(results.seconds(dataset, model), digits=1),
             memory(cost), cell(float(cost["parameters"].max()), f"{cost['parameters'].max():,.0f}"),
         ])  # fmt: skip
-    columns = ["model", "family, regime", "initialisation", "mean AUROC", "rank [95\u00a0%]", "AUROC by seed", "AUROC, validation", "mean AP",
-               "prevalence", "lift", "training, s", "peak memory, MB", "parameters"]  # fmt: skip
+    columns = ["model", "family, regime", "initialisation", "mean AUROC", "rank [95\u00a0%]", "AUROC by seed", "AUROC, validation",
+               "mean AP", "prevalence", "lift", "training, s", "peak memory, MB", "parameters"]  # fmt: skip
     paths = [f"{results.root}/{dataset}/{model}/metrics.parquet" for model in results.models(dataset)]
     caption = "Leaderboard: test part, mean over targets and seeds, 95 % intervals below"
     return table(caption, columns, rows, f"{remake(paths)} {results.root}/ledger.tsv")

@@ -1,0 +1,52 @@
+"""What stands beside the metrics: strata, transfer, dependencies - which of them a study asks for, and what they are made from."""
+
+
+def transfers_of(study):
+    """Transfer of every model on the datasets that ask for it; of controls that of the one which is made for it."""
+    paths = results_of(study, lambda entry: entry["control"] in ("", "held-out-cells"))
+    return [f"{path}/transfer.parquet" for path in paths if "transfer" in STUDIES[study]["datasets"][Path(path).parts[2]]]
+
+
+def contexts_of(study):
+    """Skill against context, of every model that sees more than the narrowest one."""
+    return [f"{path}/contexts.parquet" for path in results_of(study) if narrowed(STUDIES[study], *Path(path).parts[2:4])]
+
+
+def interactions_of(study):
+    """Epistasis of motif pairs and at loci, of every model that is asked for it."""
+    folders = [path for path in results_of(study) if paired(STUDIES[study], Path(path).parts[3])]
+    return [f"{path}/interactions.parquet" for path in folders] if "interactions" in STUDIES[study] else []
+
+
+def beside_models(study):
+    """Tables beside the metrics of each model, for the page: those that the study asks for."""
+    return [
+        *(f"{path}/{kind}.parquet" for kind in ("strata", "explained") for path in results_of(study, lambda entry: not entry["control"])),
+        *transfers_of(study),
+        *contexts_of(study),
+        *interactions_of(study),
+    ]
+
+
+def row_zero_of(wildcards, file):
+    """A file of every model of row zero on a dataset, controls left out."""
+    return [
+        f"{path}/{file}"
+        for path in results_of(wildcards.study, lambda entry: ARCHITECTURES[entry["architecture"]].family == "row zero")
+        if Path(path).parts[2] == wildcards.dataset and not STUDIES[wildcards.study]["models"][Path(path).parts[3]]["control"]
+    ]
+
+
+def held_out(wildcards):
+    """Cell types that a dataset holds out; the dataset must ask for transfer."""
+    entry = dataset(wildcards)
+    if "transfer" not in entry:
+        raise WorkflowError(f"{wildcards.study}: dataset {wildcards.dataset} has no 'transfer'; give it one to ask for this table")
+    return entry["transfer"]["held_out"]
+
+
+def locus_effects(wildcards):
+    """Effects at the dataset's loci, which say where a model's pairs of substitutions are tried; nothing where it has none."""
+    some = model(wildcards)["mutagenesis"] and STUDIES[wildcards.study].get("interactions", {}).get("positions", 0)
+    folder = f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/mutagenesis"
+    return {"effects": [f"{folder}/{locus}.npz" for locus in dataset(wildcards)["loci"]]} if some and dataset(wildcards)["loci"] else {}
