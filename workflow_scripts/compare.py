@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from regdna.paired import COLUMNS, Judged, compare, mirrored
+from regdna.paired import NO_PAIRS, Judged, compare, mirrored
 from regdna.step import InputError, run
 from regdna.store import atomic
 
@@ -18,7 +18,8 @@ def main(metrics: list[Path], replicates: list[Path], comparison: Path, margin: 
         margin: differences no larger than this are of no practical matter.
 
     Raises:
-        InputError: two models of one dataset were judged on different splits, or files are of different models.
+        InputError: two models of one dataset were judged on different splits or with other replicates, or files are of
+            different models.
     """
     datasets: dict[str, list[Judged]] = {}
     for path, other in zip(metrics, replicates, strict=True):
@@ -27,12 +28,13 @@ def main(metrics: list[Path], replicates: list[Path], comparison: Path, margin: 
     for dataset, models in datasets.items():
         if len({one.digest for one in models}) > 1:
             raise InputError(f"{', '.join(str(one.path) for one in models)}: judged on different splits; evaluate all on one")
+        if len(counts := {len(one.drawn["auroc"]) for one in models}) > 1:
+            paths, said = ", ".join(str(one.path) for one in models), " and ".join(map(str, sorted(counts)))
+            raise InputError(f"{paths}: of {said} replicates; evaluate all with as many")
         found = compare(dataset, list(combinations(models, 2)), margin)
         tables += [found, mirrored(found)]
     with atomic(comparison) as temporary:
-        pd.concat([pd.DataFrame(columns=COLUMNS), *(one for one in tables if len(one))], ignore_index=True).to_parquet(
-            temporary, index=False
-        )
+        pd.concat([NO_PAIRS, *tables], ignore_index=True).to_parquet(temporary, index=False)
 
 
 if __name__ == "__main__":

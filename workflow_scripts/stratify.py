@@ -11,7 +11,7 @@ from regdna.assess import Part
 from regdna.paired import Judged
 from regdna.step import InputError, run
 from regdna.store import atomic
-from regdna.strata import best_on_validation, explain, judge
+from regdna.strata import FACTORS, best_on_validation, explain, judge
 from regdna.targets import Targets
 
 
@@ -45,7 +45,7 @@ def main(
         replicate_count: bootstrap replicates.
 
     Raises:
-        InputError: predictions, or results of row zero, of another split.
+        InputError: predictions, or results of row zero, of another split, or windows of an earlier version.
     """
     one = Judged.read(metrics, replicates)
     runs = [json.loads(path.read_text()) for path in about]
@@ -57,6 +57,8 @@ def main(
         if zero.digest != one.digest:
             raise InputError(f"{zero.path}: belongs to split {zero.digest}, {metrics} to {one.digest}; evaluate both on one")
     frame, held = pd.read_parquet(windows), Targets(targets, names, known)
+    if missing := sorted({"gc", *(column for column, *_ in FACTORS.values())} - {*frame.columns}):
+        raise InputError(f"{windows}: written by an earlier version, without {', '.join(missing)}; delete it and run again")
     at = np.flatnonzero(frame["split"].to_numpy() == "test")
     part = Part(frame.iloc[at], held[at], held.known(at), [read_array(path, "r") for path in predictions], labels == "exclusive")
     found = judge(part, held, one.digest, model, replicate_count, threads)

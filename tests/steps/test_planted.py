@@ -1,6 +1,7 @@
 """Shortcuts planted in made-up data go through the steps, and the page names each; where none is planted it names none."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -235,6 +236,33 @@ def test_the_step_refuses_results_of_another_split(clean, tmp_path):
             clean.stratify("net")
     finally:
         about.write_text(kept)
+
+
+def test_checks_that_windows_are_too_few_for_are_not_said_to_be_made(clean):
+    results = clean.results()
+    made = checked(results, "made-up")
+    assert module.CHECKS["composition"] in made and len(made) > 2
+    few = "too small to judge"
+    beside = {
+        kind: [replace(one, table=one.table.assign(verdict=few, difference=np.nan)) for one in some]
+        for kind, some in results.beside.items()
+    }
+    small = replace(
+        results, beside=beside, comparison=results.comparison.assign(verdict=few), scores=results.scores.assign(low=np.nan, verdict=few)
+    )
+    assert checked(small, "made-up") == [module.CHECKS["copies"]] and not findings(small, "made-up")
+
+
+def test_windows_of_an_earlier_version_are_named_with_what_they_lack(clean, tmp_path):
+    old = tmp_path / "windows.parquet"
+    pd.read_parquet(clean.files["windows"]).drop(columns="training_similarity").to_parquet(old)
+    kept = clean.files["windows"]
+    clean.files["windows"] = old
+    try:
+        with pytest.raises(InputError, match="windows.parquet: written by an earlier version, without training_similarity; delete it"):
+            clean.stratify("net")
+    finally:
+        clean.files["windows"] = kept
 
 
 def test_strands_are_told_by_target_and_averaged_over_seeds():

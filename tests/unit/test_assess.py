@@ -1,5 +1,7 @@
 """One model judged: facts, averages, values, replicates, intervals and curves, against scikit-learn and by hand."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,6 +53,8 @@ def fact(**changed):
         ({"positives": 100}, "undefined"),
         ({"blocks": 19}, "too small to judge"),
         ({"independent_positives": 19}, "too small to judge"),
+        ({"n": 119, "positives": 100}, "too small to judge"),
+        ({"n": 120, "positives": 100}, ""),
         ({"blocks": 20, "independent_positives": 20}, ""),
     ],
 )
@@ -362,3 +366,31 @@ def test_the_skew_of_an_average_is_that_of_its_members_together(measured):
     assert drawn.skew["average_precision"][:3] == pytest.approx([acceleration(one) for one in moved])
     assert drawn.skew["average_precision"][4] == pytest.approx(acceleration(moved.mean(0)))
     assert drawn.skew["average_precision"][5] == pytest.approx(acceleration(weights @ moved))
+
+
+def test_an_assay_may_be_called_all():
+    found = averages([fact(group="all"), fact(target=1, group="x")])
+    assert [one["members"] for one in found if one["average"] == "macro"] == [[0, 1], [0], [1]]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_without_a_threshold_mcc_is_undefined(measured):
+    part, targets = measured
+    decided = undecided(2, 4)
+    decided.thresholds[:, 1] = np.nan
+    facts = describe(part, targets)
+    values, _ = points(part, facts, decided)
+    result, drawn = table("test", values, facts, [1, 2]), resample(part, facts, decided, "digest", 100)
+    add_intervals(result, drawn, values, [one["target"] for one in (*facts, *averages(facts))], "key")
+    said = result[result["seed"] == MEAN].set_index(["metric", "target"])["verdict"]
+    assert said["mcc", 1] == said["mcc", MEAN] == "undefined" and said["auroc", 1] != "undefined"
+
+
+def test_a_resample_of_one_class_has_no_mcc(measured):
+    part, targets = measured
+    labels = part.labels.copy()
+    labels[:, 0] = part.frame["block"] == part.frame["block"].iloc[0]
+    part = dataclasses.replace(part, labels=labels, known=None)
+    drawn = resample(part, describe(part, targets), undecided(2, 4), "digest", 100)
+    lost = np.isnan(drawn.mean("auroc")[:, 0])
+    assert 20 < lost.sum() < 60 and np.array_equal(np.isnan(drawn.mean("mcc")[:, 0]), lost)

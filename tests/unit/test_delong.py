@@ -47,3 +47,8 @@ def test_one_score_and_too_few_rows():
     assert low < auroc(labels, scores[0]) < high
     with pytest.raises(ValueError, match="1 positives"):
         covariance(np.arange(10) == 3, np.arange(10.0)[None])
+
+
+def test_of_one_row_of_a_class_there_is_no_interval():
+    labels, scores = np.arange(30) > 0, np.random.default_rng(0).random((2, 30))
+    assert np.isnan(mean_interval(labels, scores)).all() and np.isnan(mean_interval(~labels, scores)).all()

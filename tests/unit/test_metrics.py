@@ -165,3 +165,4 @@ def test_temperature_of_classes_that_exclude_each_other_and_of_what_is_known():
     both = np.concatenate([sure, 1 - 0.999 * (lying < 0.5)], 1).astype(np.float32)
     assert temperature(truth, both, alone, False) == pytest.approx(1, rel=0.05)
     assert temperature(truth, both, np.zeros_like(alone), False) == 1.0
+    assert temperature(truth[:0], both[:0], None, False) == 1.0

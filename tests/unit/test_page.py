@@ -13,7 +13,7 @@ from made_up_study import COLLAPSED, CONTROLS, MEAN, MODELS, TARGETS, TUNED, VAL
 
 import render
 from regdna import controls, measured
-from regdna.page import answer, kind, methods, text, training
+from regdna.page import answer, kind, methods, tables, text, training
 from regdna.page.controls import MEANINGS
 from regdna.step import InputError
 from regdna.study import references
@@ -42,7 +42,9 @@ class Page(HTMLParser):
             self.tables[-1]["heads"].append("")
         elif tag == "code" and "tabindex" in given:
             self.commands.append("")
-        if tag not in ("meta", "link", "image", "path", "use", "rect"):
+        elif tag == "wbr":  # stands behind a space, which the text before it loses
+            self.tables[-1]["rows"][-1][-1][0] += " "
+        if tag not in ("meta", "link", "image", "path", "use", "rect", "wbr"):
             self.inside.append(tag)
 
     def handle_endtag(self, tag):
@@ -157,6 +159,7 @@ def test_the_verdict_compares_what_validation_chose(html):
 
 def test_a_small_dataset_has_no_winner_and_no_interval(page, html):
     assert "Too small to judge." in html
+    assert "holds 3 blocks, and the middle one of its targets has 200 positives" in re.sub(r"\s+", " ", html)
     [_, shown] = [table for table in page.tables if table["caption"].startswith("Each target")]
     assert all("too small to judge" in row[2][0] for row in shown["rows"])
     assert len(shown["rows"]) == len(MODELS) + len(CONTROLS)
@@ -261,7 +264,7 @@ def test_a_file_says_what_it_must_be_and_where_it_comes_from(page):
     assert marks.loc["tss.bed"].tolist() == [1234, "sha256 " + "ab" * 32, "x"]
     assert marks.loc["open.bed"].tolist() == ["–", "md5 " + "cd" * 16, "deep/open.bed in all.tar.gz"]
     assert marks.loc["high.bigWig"].tolist() == [5e6, "not published; pinned on the first download", "https://example.org/high.bigWig"]
-    assert page.find("Files of own")[0]["from"].tolist() == ["my/b.csv"]
+    assert page.find("Files of own")[0].loc[0].tolist() == ["b.csv", "–", "not stated", "my/b.csv"]
 
 
 def test_the_page_says_what_the_windows_of_each_dataset_are(html):
@@ -333,7 +336,16 @@ def test_a_real_but_tiny_difference_is_called_tiny():
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.12345, "0.123"), (-0.5, "−0.500"), (0.0, "0.000"), (-0.0004, "−0.0004"), (np.nan, "–"), (None, "–"), (1234.5, "1,234.500")],
+    [
+        (0.12345, "0.123"),
+        (-0.5, "−0.500"),
+        (0.0, "0.000"),
+        (-0.0, "0.000"),
+        (-0.0004, "−0.0004"),
+        (np.nan, "–"),
+        (None, "–"),
+        (1234.5, "1,234.500"),
+    ],
 )
 def test_numbers(value, shown):
     assert text.number(value) == shown
@@ -365,6 +377,29 @@ def test_seeds_that_disagree_and_metrics_that_decide_otherwise_are_said(results)
     table.loc[ap, "verdict"] = "better" if table.loc[ap, "verdict"].iloc[0] != "better" else "worse"
     said = answer.cautions(dataclasses.replace(results, comparison=table), dataset, chosen, [pair])
     assert any("By mean average precision it reads otherwise" in one for one in said)
+
+    same = results.comparison.copy()
+    same.loc[match, "verdict"] = "better"
+    same.loc[match & (same["metric"] == "mcc"), "verdict"] = "cannot tell"
+    said = answer.cautions(dataclasses.replace(results, comparison=same), dataset, chosen, [pair])
+    assert not any("reads otherwise" in one for one in said), "what MCC says is not what average precision says"
+
+
+def test_where_no_target_is_defined_the_tables_still_stand(results):
+    undefined = results.scores.assign(value=np.nan, low=np.nan, high=np.nan, verdict="undefined")
+    nothing = dataclasses.replace(results, scores=undefined, comparison=results.comparison.iloc[:0])
+    assert answer.verdict(nothing, "large")["headline"] == "No families to compare."
+    shown = tables.differences(nothing, "large")
+    assert {len(row) for row in shown["rows"]} == {len(shown["columns"])}
+
+
+def test_why_nothing_is_judged_is_what_the_numbers_show(results):
+    chosen = answer.champions(results, "small")
+    assert "The test part holds 3 blocks" in answer.too_small(results, "small", chosen)[0]
+    assert "With fewer than 20 blocks" in answer.too_small(results, "small", chosen)[0]
+    many = results.scores.assign(blocks=60)
+    said = answer.too_small(dataclasses.replace(results, scores=many), "small", chosen)[0]
+    assert "holds 60 blocks" in said and "fewer than" not in said and "in so few of the blocks" in said
 
 
 def test_the_certificate_says_what_was_sampled_grouped_and_matched(html):

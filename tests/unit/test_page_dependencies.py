@@ -94,6 +94,12 @@ def test_a_sentence_a_model_says_how_much_context_it_needs(page):
     assert "kmer-logistic: too small to judge; mean AUROC 0.813 with all 1,000 bp, 0.803 with 200." in said
 
 
+def test_a_model_that_sees_no_more_than_what_was_asked_is_said_to_have_been_left_alone():
+    rows = context_rows("basset", {})
+    said = dependencies.needed(Beside("large", "basset", "contexts", "contexts.parquet", rows, {}), 0.01)
+    assert said == "basset sees 1,000 bp, no more than the narrowest context that was asked for; nothing was shuffled."
+
+
 def test_the_table_of_contexts_equals_the_files(page, given):
     [shown] = page.find("Skill against context")
     assert len(shown) == 9

@@ -35,7 +35,7 @@ def test_groups_equal_the_metrics_and_the_comparison(page, given):  # noqa: F811
             for metric, name in skill.METRICS.items():
                 assert row[f"{name} [95\u00a0%]"] == mean.at[metric, "value"]
             said = row["AUROC against the CNN to beat, basset"]
-            assert said.startswith("is it" if model == "basset" else truth.loc[(dataset, model, "basset"), "verdict"])
+            assert said.startswith("itself" if model == "basset" else truth.loc[(dataset, model, "basset"), "verdict"])
 
 
 def test_ranks_are_left_open_by_what_was_not_shown(results):  # noqa: F811
@@ -59,3 +59,9 @@ def test_adjusted_p_stands_beside_each_difference(page):  # noqa: F811
     shown = page.find("Paired differences")[0]
     for name in ("AUROC", "AP", "MCC"):
         assert set(shown[f"adjusted p, {name}"]) == {0.0123}
+
+
+def test_groups_show_the_interval_that_the_verdicts_sentences_give():
+    row = {"verdict": "cannot tell", "difference": 0.02, "low": 0.001, "high": 0.04, "joint_low": -0.005, "joint_high": 0.045}
+    pairs = pd.DataFrame([row], index=pd.MultiIndex.from_tuples([(MEAN, "a", "b")]))
+    assert skill.against(pairs, MEAN, "a", "b")["detail"] == "+0.020 [−0.005, +0.045]"

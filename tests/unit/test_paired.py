@@ -1,5 +1,6 @@
 """Models on the same resamples: differences, families of claims, screening of targets, and what is read from files."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -156,6 +157,35 @@ def test_files_that_do_not_belong_together_are_refused(judged, tmp_path):
         np.savez(tmp_path / "other.npz", **(dict(held) | {"split_digest": "other"}))
     with pytest.raises(InputError, match="of another split than"):
         Judged.read(folder / "strong.parquet", tmp_path / "other.npz")
+    with np.load(folder / "strong.npz") as held:
+        np.savez(tmp_path / "early.npz", **{name: one for name, one in held.items() if name not in ("model", "mcc_error")})
+    with pytest.raises(InputError, match="written by an earlier version, without mcc_error"):
+        Judged.read(folder / "strong.parquet", tmp_path / "early.npz")
+    (tmp_path / "cut.parquet").write_bytes((folder / "strong.parquet").read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"cut.parquet: cut short"):
+        Judged.read(tmp_path / "cut.parquet", folder / "strong.npz")
     (tmp_path / "cut.npz").write_bytes((folder / "strong.npz").read_bytes()[:1000])
     with pytest.raises(InputError, match=r"cut.npz: cut short"):
         Judged.read(folder / "strong.parquet", tmp_path / "cut.npz")
+
+
+def test_where_nothing_is_large_enough_nothing_is_judged(judged):
+    _, models = judged
+    few = [replace(models[name], table=models[name].table.assign(verdict="too small to judge")) for name in ("strong", "weak")]
+    found = compare("data", [tuple(few)], 0.01)
+    assert len(found) and set(found["verdict"]) == {"too small to judge"}
+    assert found[["low", "high", "joint_low", "p", "p_adjusted", "q"]].isna().all(axis=None)
+    assert found["joint_low"].dtype == float and compare("data", [], 0.01)["joint_low"].dtype == float
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_target_that_no_resample_holds_is_too_small_to_judge(judged):
+    _, models = judged
+    held = []
+    for name in ("strong", "weak"):
+        drawn = dict(models[name].drawn)
+        drawn["auroc"] = drawn["auroc"].copy()
+        drawn["auroc"][:, 1] = np.nan
+        held.append(replace(models[name], drawn=drawn))
+    row = one(compare("data", [tuple(held)], 0.01), "strong", "weak", target=1)
+    assert row["verdict"] == "too small to judge" and np.isnan(row["low"]) and np.isnan(row["p"])

@@ -82,3 +82,12 @@ def test_every_figure_draws():
     table = pd.DataFrame({"layer": [0, 1, 0, 1], "pooling": ["mean", "mean", "max", "max"], "validation_ap": [0.3, 0.4, 0.2, 0.5]})
     svg = plots.layers({"seed 1": table}, {"seed 1": (1, "max")}, name="layers", alt="")
     assert all(word in svg for word in ("seed 1", "mean", "max", "validation AP", "layer that the probe reads"))
+
+
+def test_the_lowest_panel_of_each_column_names_its_axis_and_says_its_numbers():
+    for count, columns in ((1, 1), (3, 3), (6, 4)):
+        targets = pd.DataFrame({"target": range(count), "name": [f"t{at}" for at in range(count)], "prevalence": 0.2})
+        points = pd.DataFrame({"model": "b", "target": 0, "curve": "roc", "x": [0, 1], "y": [0, 1]})
+        svg = plots.curves(points, "roc", targets, LOOKS, name="roc", alt="")
+        assert svg.count(">false positive rate<") == columns and svg.count(">0.5<") == columns + -(-count // 4)
+        assert svg.count(">true positive rate<") == -(-count // 4)

@@ -137,8 +137,15 @@ def test_templates_belong_to_the_page_and_to_nothing_else(tree):
 
 
 def test_assumptions_are_listed_by_file_in_order(tree):
-    (tree / "regdna/four.py").write_text("A = 1  # ASSUME: first.\n# ASSUME:second \n# assume: not this\n")
-    assert assumptions(tree / "regdna") == [("four.py", "first."), ("four.py", "second")]
+    (tree / "regdna/four.py").write_text("A = 1  # ASSUME: first.\n# ASSUME:second.\n# assume: not this\n")
+    assert assumptions(tree / "regdna") == [("four.py", "first."), ("four.py", "second.")]
+
+
+def test_an_assumption_of_several_lines_is_listed_to_its_end(tree):
+    (tree / "regdna/four.py").write_text(
+        "if A:\n    # ASSUME: one goes\n    # on. And ends\n    # here.\n    # Not this.\n# ASSUME: two\n# ASSUME: three\nB = 1\n# Nor this.\n"
+    )
+    assert assumptions(tree / "regdna") == [("four.py", one) for one in ("one goes on. And ends here.", "two", "three")]
 
 
 def test_a_digest_is_sixteen_hex_digits(tree):

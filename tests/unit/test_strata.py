@@ -140,6 +140,16 @@ def test_targets_of_one_class_in_a_stratum_are_left_out_and_counted(targets):
     assert one["verdict"] == "undefined" and np.isnan(one["value"]) and one["targets"] == 0
 
 
+def test_strata_that_share_no_target_are_named_and_have_no_difference(targets):
+    whole = part()
+    whole.frame["repeat_fraction"] = np.repeat([0.0, 0.8], 600)
+    whole.labels[:600, 1:] = True
+    whole.labels[600:, 0] = True
+    table = strata.judge(whole, targets, "digest", "toy", COUNT).query("factor == 'repeats' and metric == 'auroc'").set_index("stratum")
+    assert table["targets"].tolist() == [1, 2] and table["against"].tolist() == ["", "none"]
+    assert table["difference"].isna().all() and table["low"].notna().all()
+
+
 def test_a_small_stratum_says_so_and_is_compared_with_nothing(targets):
     whole = part()
     similarity = np.full(1200, 0.5)

@@ -132,7 +132,7 @@ def test_a_valid_study_is_completed(tmp_path):
     assert basset["seeds"] == [1, 2] and basset["datasets"] == ["sites"] and basset["regime"] == "full"
     assert (basset["training"]["epochs"], basset["training"]["learning_rate"], basset["training"]["batch_size"]) == (2, 0.01, 64)
     assert study["training"]["epochs"] == 5
-    assert study["evaluation"] == {"replicates": 1000, "margin": 0.01}
+    assert study["evaluation"] == {"replicates": 1000, "margin": 0.01, "contexts": []}
     assert study["datasets"]["region"]["targets"]["island"]["cell_type"] == ""
     assert study["datasets"]["sites"]["block"] == 1_000_000 and study["datasets"]["sites"]["variants"] == {}
 
@@ -201,6 +201,10 @@ WRONG = {
     "unknown rule": ({"datasets.region.targets.island.rule": "any"}, ["datasets.region.targets.island.rule", "'any_overlap'"]),
     "bad id": ({"models.Big_Model": {"architecture": "basset"}}, ["models", "'Big_Model'", "small letters, digits and hyphens"]),
     "same seed twice": ({"seeds": [1, 1]}, ["seeds"]),
+    "the same pair of motifs twice": (
+        {"interactions": {"motifs": {"a": "GATA"}, "pairs": [["a", "a"], ["a", "a"]]}},
+        ["interactions.pairs", "non-unique"],
+    ),
     "no seed": ({"seeds": []}, ["seeds"]),
     "unknown architecture": ({"models.kmer.architecture": "bassett"}, ["models.kmer.architecture: 'bassett'", "did you mean 'basset'"]),
     "unknown parameter": ({"models.kmer.parameters": {"kk": 4}}, ["models.kmer.parameters.kk: unknown key", "did you mean 'k'"]),

@@ -112,3 +112,33 @@ def test_half_a_width_is_that_of_the_interval_and_needs_nineteen_of_twenty():
     low, high = interval(drawn[:, 0])
     assert half_width(drawn)[0] == pytest.approx((high - low) / 2) and np.isnan(half_width(drawn)[1])
     assert pytest.approx(stats.norm.isf(0.2) / stats.norm.isf(0.025)) == POWER
+
+
+@pytest.mark.parametrize("count", [99, 100, 1000, 1001])
+def test_a_joint_interval_leaves_out_nothing_where_p_is_below_five_percent_and_only_there(count):
+    drawn = replicates(6, 1, count)
+    half = half_width(drawn)[0]
+    sizes = np.sort(np.abs(drawn[:, 0]))
+    for size in (sizes[1:] + sizes[:-1])[-count // 10 :] / 2:
+        found = max_t(np.array([size]), drawn + size)
+        assert (found.p[0] < 0.05) == (found.joint_low[0] > 0), size / half
+
+
+def test_resamples_without_a_class_count_for_nothing():
+    drawn = replicates(7, 2) + 0.5
+    cut = drawn.copy()
+    cut[:100] = np.nan
+    with np.errstate(all="raise"):
+        found, without = max_t(np.array([0.5, 0.5]), cut), max_t(np.array([0.5, 0.5]), drawn[100:])
+    assert np.isfinite(found.joint_low).all()
+    for name in ("joint_low", "joint_high", "p", "detectable"):
+        assert getattr(found, name) == pytest.approx(getattr(without, name), rel=1e-12)
+
+
+def test_a_difference_that_no_resample_moves_is_there():
+    """Labels that one model separates in full, and the other, which says the same of all windows, not at all."""
+    for drawn in (np.full((100, 1), 0.5), np.c_[np.full(100, 0.5), replicates(8, 1, 100)]):
+        found = max_t(drawn.mean(0), drawn)
+        assert found.p[0] == pytest.approx(1 / 101) and found.joint_low[0] == 0.5
+    still = Seeds("a", 2, np.zeros(3), np.zeros(3))
+    assert welch(np.array([0.5, 0.0, 1e-17]), np.tile([0.5, 0.0, 0.0], (100, 1)), [still, still], 30).tolist() == [0, 1, 1]

@@ -28,7 +28,7 @@ from regdna.targets import Targets
 MEAN = -1  # as target: the mean over all targets; as seed: the mean over seeds
 DRAWN = (*RANKING, "mcc", "brier")  # the metrics that are resampled; a calibration error is biased upwards in every resample
 POINTS = 150
-MISSED = 0.05  # share of an average's targets that a resample may leave without a class
+MISSED = 0.05  # share of resamples that may lack a class, and of an average's targets that one resample may leave without
 NO_CURVES = pd.DataFrame(
     {"target": pd.Series(dtype=int), "curve": pd.Series(dtype=str), "x": pd.Series(dtype=float), "y": pd.Series(dtype=float),
      "windows": pd.Series(dtype=float)}
@@ -106,7 +106,9 @@ def judgeable(fact: dict) -> str:
     """Empty, or why a target's result carries no interval."""
     if fact["positives"] in (0, fact["n"]):
         return "undefined"
-    return "too small to judge" if too_small(fact["blocks"], fact["independent_positives"]) else ""
+    # The rarer class decides: as little is known from twenty negatives as from twenty positives.
+    rarer = min(fact["independent_positives"], fact["n"] - fact["positives"])
+    return "too small to judge" if too_small(fact["blocks"], rarer) else ""
 
 
 def averages(facts: list[dict]) -> list[dict]:
@@ -115,13 +117,12 @@ def averages(facts: list[dict]) -> list[dict]:
     ``macro``: every target counts alike. ``weighted``: as it has positives. ``micro``: all windows and targets in one ranking. The macro
     average of all is target -1, the others go down from there. Targets of one class are undefined: no members, and counted.
     """
-    groups = {"all": facts}
+    groups: dict[str, list[dict]] = {}
     for fact in facts:
         groups.setdefault(fact["group"] or "no assay", []).append(fact)
-    # One group is all targets again.
-    groups = groups if len(groups) > 2 else {"all": facts}
     out = []
-    for group, some in groups.items():
+    # One group is all targets again.
+    for group, some in [("all", facts), *(groups.items() if len(groups) > 1 else ())]:
         used = [fact for fact in some if judgeable(fact) != "undefined"]
         # ASSUME: an average is judged where the middle one of its targets can be.
         small = {key: int(np.median([fact[key] for fact in used])) if used else 0 for key in ("blocks", "independent_positives")}
@@ -182,7 +183,7 @@ def points(part: Part, facts: list[dict], decided: Decided, threads: int = 1) ->
 
 
 def table(part: str, values: dict[str, np.ndarray], facts: list[dict], seeds: Sequence[int]) -> pd.DataFrame:
-    """A row a metric, target or average, and seed, and the mean over seeds.
+    """A row a metric, target or average, and seed, and the mean over seeds. MCC is undefined where validation gives no threshold.
 
     Args:
         values: from ``points``.
@@ -192,7 +193,7 @@ def table(part: str, values: dict[str, np.ndarray], facts: list[dict], seeds: Se
     for metric, value in values.items():
         for fact, column in zip([*facts, *averages(facts)], value.T, strict=True):
             said = {key: one for key, one in fact.items() if key not in ("members", "weights")}
-            said["verdict"] = fact.get("verdict", judgeable(fact))
+            said["verdict"] = "undefined" if np.isnan(column).any() else fact.get("verdict", judgeable(fact))
             rows += [{"part": part, "metric": metric, "seed": seed, **said, "value": one}
                      for seed, one in [*zip(seeds, column, strict=True), (MEAN, column.mean())]]  # fmt: skip
     out = pd.DataFrame(rows)
@@ -256,7 +257,8 @@ def resample(part: Part, facts: list[dict], decided: Decided, digest: str, count
             sums = resampled(np.stack([np.bincount(mine, some, len(names)) for some in parts], 1), counts)
             with np.errstate(invalid="ignore"):  # nothing of the target is drawn: no Brier score
                 drawn["brier"][seed, :, target] = sums[:, 4] / sums[:, :4].sum(1)
-            drawn["mcc"][seed, :, target] = mcc(*sums[:, :4].T) if threshold == threshold else np.nan
+            lost = np.isnan(some[0]) | np.isnan(threshold)
+            drawn["mcc"][seed, :, target] = np.where(lost, np.nan, mcc(*sums[:, :4].T))
         return moved
 
     for target, moved in enumerate(each(len(facts), of_target, threads)):
@@ -295,18 +297,19 @@ def add_intervals(result: pd.DataFrame, drawn: Drawn, values: dict[str, np.ndarr
         result[name] = np.nan
     judged = result[(result["part"] == "test") & (result["seed"] == MEAN) & (result["verdict"] == "") & (result["average"] != "micro")]
     for metric, rows in judged[judged["metric"].isin(DRAWN)].groupby("metric"):
-        at = [ids.index(target) for target in rows["target"]]
-        plain, seeds = drawn.mean(metric), drawn.seeds(metric, values[metric], key)[at]
+        plain = drawn.mean(metric)
+        at = np.array([ids.index(target) for target in rows["target"]])
+        lost = np.isnan(plain[:, at]).mean(0) > MISSED  # positives in so few blocks that many resamples draw none
+        result.loc[rows.index[lost], "verdict"] = "too small to judge"
+        rows, at = rows[~lost], at[~lost]
+        seeds = drawn.seeds(metric, values[metric], key)[at]
         moved = with_seeds(plain[:, at], rows["value"].to_numpy(), [seeds], rows["blocks"].to_numpy())
         for row, column, some, value in zip(rows.index, at, moved.T, rows["value"], strict=True):
-            bounds = interval(some)
-            result.loc[row, ["low", "high"]] = bounds
+            result.loc[row, ["low", "high"]] = interval(some)
             if metric in RANKING:
                 # BCa takes the replicates as they fall: their bias is what it corrects for.
                 fallen = some - value + np.nanmean(plain[:, column])
                 result.loc[row, ["bca_low", "bca_high"]] = accelerated(fallen, value, drawn.skew[metric][column])
-            if np.isnan(bounds[0]):  # positives in so few blocks that many resamples draw none
-                result.loc[row, "verdict"] = "too small to judge"
 
 
 def add_delong(result: pd.DataFrame, part: Part, facts: list[dict], threads: int = 1) -> None:

@@ -265,7 +265,8 @@ class Seeds:
         apart, resampled = values.var(0, ddof=1), drawn.var(0, ddof=1)
         good = ~np.isnan(resampled)
         within = np.where(good, resampled, 0).sum(0) / np.maximum(good.sum(0), 1)
-        return cls(key, number, apart / number, np.maximum(within - apart, 0) / number)
+        # Seeds that are alike have nothing counted twice.
+        return cls(key, number, apart / number, np.where(apart > 0, np.maximum(within - apart, 0), 0) / number)
 
 
 def with_seeds(replicates: np.ndarray, value: np.ndarray | float, seeds: Sequence[Seeds], blocks: np.ndarray | int) -> np.ndarray:

@@ -8,16 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as parquet
 
 from regdna.assess import MEAN
-from regdna.paired import COLUMNS, COMPARED, Judged, compare
+from regdna.paired import COLUMNS, COMPARED, NO_PAIRS, Judged, compare
 from regdna.step import InputError
 
 FILES = ("metrics.parquet", "replicates.npz")  # of every model
-# What is read of them; ``evaluate`` of an earlier version wrote less.
-NEEDED = {"model", "split_digest", "targets", "seeds", "average", "verdict", *COMPARED,
-          *(f"{metric}_{part}" for metric in COMPARED for part in ("error", "shared"))}  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 SAME, BEST = "same model", "best of each"
 
@@ -68,19 +64,9 @@ class Finished:
         """Results of all models of a dataset.
 
         Raises:
-            InputError: they were written by a version that kept less.
+            InputError: a file is cut short, or was written by a version that kept less.
         """
-        out = []
-        for model in self.models[dataset]:
-            metrics, replicates = (self.root / dataset / model / name for name in FILES)
-            with np.load(replicates, allow_pickle=False) as arrays:
-                held = {*arrays.files, *parquet.read_schema(metrics).names}
-            if missing := sorted(NEEDED - held):
-                raise InputError(
-                    f"{metrics.parent}: written by an earlier version, without {', '.join(missing)}; evaluate it again, or compare another"
-                )
-            out.append(Judged.read(metrics, replicates))
-        return out
+        return [Judged.read(*(self.root / dataset / model / name for name in FILES)) for model in self.models[dataset]]
 
 
 def digest(path: Path) -> str:
@@ -149,7 +135,7 @@ def contrast(dataset: str, old: list[Judged], new: list[Judged], margin: float) 
     if best[0] and best[1] and best[0].model != best[1].model:
         pairs.append((best[0], best[1]))
     if not pairs:
-        return pd.DataFrame(columns=["pair", *COLUMNS])
+        return NO_PAIRS.assign(pair="")[["pair", *COLUMNS]]
     for one, other in pairs:
         check_labels(dataset, one, other)
     # A replicate does not depend on how many there are, so that the first of both are the same resamples.

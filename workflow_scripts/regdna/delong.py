@@ -29,12 +29,14 @@ def covariance(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def mean_interval(labels: np.ndarray, scores: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Normal interval of the mean AUROC of several scores of the same rows, such as those of seeds.
+    """Normal interval of the mean AUROC of several scores of the same rows, such as those of seeds; NaN bounds under two rows of a class.
 
     Args:
         labels: bool (n,).
         scores: float (m, n).
     """
+    if min(labels.sum(), (~labels).sum()) < 2:
+        return float("nan"), float("nan")
     value, spread = covariance(labels, scores)
     half = ndtri((1 + level) / 2) * np.sqrt(spread.mean())
     return float(value.mean() - half), float(value.mean() + half)

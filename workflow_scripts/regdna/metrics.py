@@ -152,7 +152,7 @@ def temperature(labels: np.ndarray, probabilities: np.ndarray, known: np.ndarray
 
     Source: Guo et al. 2017, ICML, "On calibration of modern neural networks". One temperature for all targets.
     """
-    rows = slice(None, None, -(-labels.size // ENOUGH))
+    rows = slice(None, None, max(-(-labels.size // ENOUGH), 1))
     labels, odds = labels[rows], raw(probabilities[rows], exclusive)
     if not labels.size or (known is not None and not known[rows].any()):
         return 1.0

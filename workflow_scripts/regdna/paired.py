@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pyarrow import ArrowInvalid
 
 from regdna.arrays import read_arrays
-from regdna.assess import MEAN
+from regdna.assess import MEAN, MISSED
 from regdna.bootstrap import Seeds, with_seeds
 from regdna.step import InputError
 from regdna.verdict import POWER, false_discovery, half_width, max_t, welch, word
@@ -15,6 +16,11 @@ from regdna.verdict import POWER, false_discovery, half_width, max_t, welch, wor
 COMPARED = ("auroc", "average_precision", "mcc")
 COLUMNS = ["dataset", "model", "against", "metric", "target", "average", "group", "name", "difference", "low", "high", "joint_low",
            "joint_high", "p", "p_adjusted", "q", "verdict", "smallest_detectable"]  # fmt: skip
+WORDS = ("dataset", "model", "against", "metric", "average", "group", "name", "verdict")
+NO_PAIRS = pd.DataFrame({name: pd.Series(dtype=str if name in WORDS else int if name == "target" else float) for name in COLUMNS})
+# What is read of a model's files; ``evaluate`` of an earlier version wrote less.
+NEEDED = {"model", "split_digest", "targets", "seeds", "average", "verdict", *COMPARED,
+          *(f"{metric}_{part}" for metric in COMPARED for part in ("error", "shared"))}  # fmt: skip
 MIRRORED = {"better": "worse", "worse": "better"}
 
 
@@ -45,9 +51,15 @@ class Judged:
         """What ``evaluate`` wrote.
 
         Raises:
-            InputError: the files are of different models or splits, or one is cut short.
+            InputError: the files are of different models or splits, one is cut short, or an earlier version wrote less.
         """
-        whole, drawn = pd.read_parquet(metrics), read_arrays(replicates)
+        try:
+            whole, drawn = pd.read_parquet(metrics), read_arrays(replicates)
+        except ArrowInvalid as error:
+            raise InputError(f"{metrics}: cut short or no .parquet file ({error}); delete it and run again") from None
+        held = {*whole.columns, *whole.attrs, *drawn}
+        if missing := sorted(NEEDED - held):
+            raise InputError(f"{metrics.parent}: written by an earlier version, without {', '.join(missing)}; evaluate it again")
         model = str(whole["model"].iloc[0])
         if model != str(drawn["model"]):
             raise InputError(f"{replicates}: replicates of {drawn['model']}, but {metrics} is of {model}; give both in one order")
@@ -94,7 +106,7 @@ def compare(dataset: str, pairs: list[tuple[Judged, Judged]], margin: float) -> 
                 for target, difference, p in zip(frame.index, frame["difference"], decides, strict=True)
             ]
             frames.append(frame.reset_index())
-    return pd.concat(frames, ignore_index=True)[COLUMNS] if frames else pd.DataFrame(columns=COLUMNS)
+    return pd.concat(frames, ignore_index=True)[COLUMNS] if frames else NO_PAIRS
 
 
 def _pair(dataset: str, one: Judged, other: Judged, metric: str) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
@@ -113,15 +125,18 @@ def _pair(dataset: str, one: Judged, other: Judged, metric: str) -> tuple[pd.Dat
     names = (one.model, f"{other.model} again" if other.model == one.model else other.model)
     seeds = [judged.seeds(metric, name)[at] for judged, name, at in zip((one, other), names, columns, strict=True)]
     seeds[1] = replace(seeds[1], weight=-1.0)
-    drawn = with_seeds(over_blocks, frame["difference"].to_numpy(), seeds, both["blocks"].to_numpy())
-    half = half_width(drawn)
-    judged = ((both["verdict"] == "") & (both["verdict_other"] == "")).to_numpy() & np.isfinite(half)
-    with np.errstate(invalid="ignore"):
-        bounds = np.nanquantile(drawn[:, judged], [0.025, 0.975], axis=0)
-    frame.loc[judged, "low"], frame.loc[judged, "high"] = bounds
-    frame.loc[judged, "smallest_detectable"] = half[judged] * (1 + POWER)
-    frame.loc[judged, "p"] = welch(frame["difference"].to_numpy(), over_blocks, seeds, both["blocks"].to_numpy())[judged]
-    return frame, {target: drawn[:, at] for at, target in enumerate(both.index) if judged[at]}
+    large = ((both["verdict"] == "") & (both["verdict_other"] == "")).to_numpy() & (np.isnan(over_blocks).mean(0) <= MISSED)
+    if not large.any():
+        return frame, {}
+    judged = np.flatnonzero(large)
+    difference, blocks = frame["difference"].to_numpy()[judged], both["blocks"].to_numpy()[judged]
+    over_blocks, seeds = over_blocks[:, judged], [one[judged] for one in seeds]
+    drawn = with_seeds(over_blocks, difference, seeds, blocks)
+    targets = frame.index[judged]
+    frame.loc[targets, "low"], frame.loc[targets, "high"] = np.nanquantile(drawn, [0.025, 0.975], axis=0)
+    frame.loc[targets, "smallest_detectable"] = half_width(drawn) * (1 + POWER)
+    frame.loc[targets, "p"] = welch(difference, over_blocks, seeds, blocks)
+    return frame, {target: drawn[:, at] for at, target in enumerate(targets)}
 
 
 def _claim(found: list[tuple[pd.DataFrame, dict[int, np.ndarray]]], target: int) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 PACKAGE = "regdna"
 # What runs steps but computes no result: an edit of it must not train anything again.
 MACHINERY = {f"{PACKAGE}.{name}" for name in ("step", "store", "ledger")}
-ASSUMPTION = re.compile(r"#\s*ASSUME:\s*(.+)")
+# An assumption goes on in the comment lines below it until one of them ends a sentence.
+ASSUMPTION = re.compile(r"#\s*ASSUME:\s*(.+(?:(?<!\.)\n[ \t]*#(?!\s*ASSUME:).+)*)")
 
 
 def code_digest(script: Path, extra: Iterable[str] = ()) -> str:
@@ -53,11 +54,12 @@ def closure(script: Path, extra: Iterable[str] = ()) -> dict[str, Path]:
 
 
 def assumptions(folder: Path) -> list[tuple[str, str]]:
-    """Every ``ASSUME:`` line below ``folder`` as (file name relative to it, text), in order."""
+    """Every ``ASSUME:`` comment below ``folder`` as (file name relative to it, text in one line), in order."""
     rows = []
     for path in sorted(folder.rglob("*.py")):
         text = path.read_text(encoding="utf-8")
-        rows += [(path.relative_to(folder).as_posix(), match[1].strip()) for match in ASSUMPTION.finditer(text)]
+        found = (re.sub(r"\s*\n\s*#\s*", " ", match[1]).strip() for match in ASSUMPTION.finditer(text))
+        rows += [(path.relative_to(folder).as_posix(), one) for one in found]
     return rows
 
 

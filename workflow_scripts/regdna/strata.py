@@ -130,7 +130,7 @@ def _difference(one: tuple, other: tuple, key: str) -> dict:
     stratum, theirs, other_value, other_drawn = other
     both = [target for target in mine["members"] if target in theirs["members"]]
     if not both:
-        return {}
+        return {"against": stratum}
     weights = np.full(len(both), 1 / len(both))
     seeds = (value[:, both] - other_value[:, both]).mean(1)
     blocks = min(mine["blocks"], theirs["blocks"])

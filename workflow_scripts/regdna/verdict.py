@@ -9,6 +9,7 @@ from scipy import stats
 from regdna.bootstrap import Seeds, satterthwaite, variances
 
 LEVEL = 0.05
+ROUNDING = 1e-12  # means of the same numbers, summed in another order, differ by less
 POWER = float(stats.norm.ppf(0.8) / stats.norm.ppf(0.975))  # of half a 95 % interval, for four chances in five to see a difference
 
 
@@ -43,19 +44,18 @@ def max_t(difference: np.ndarray, replicates: np.ndarray) -> Family:
         replicates: of the same differences on the same resamples, float (count, pairs).
 
     Source: Westfall and Young 1993, single-step max-T. The scale is half a 95 % interval, which, unlike a standard deviation, the few
-    far draws of Student's t with one degree of freedom do not move.
+    far draws of Student's t with one degree of freedom do not move. The joint interval leaves out 0 where p is below 5 %, and only there.
     """
     half = half_width(replicates)
-    # A pair that never differs cannot be told apart; one without an interval is in no family.
-    used = np.flatnonzero(half > 0)
-    if not len(used):
-        nothing = np.full(len(difference), np.nan)
-        return Family(np.where(half == 0, difference, np.nan), np.where(half == 0, difference, np.nan), np.where(half == 0, 1.0, nothing),
-                      np.where(half == 0, 0.0, nothing))  # fmt: skip
-    largest = np.nanmax(np.abs(replicates[:, used] - difference[used]) / half[used], axis=1)
-    critical = float(np.quantile(largest, 1 - LEVEL))
+    # A pair whose difference no resample moves cannot be the largest; one without an interval is in no family.
+    used = np.flatnonzero(half > ROUNDING)
+    studentised = np.abs(replicates[:, used] - difference[used]) / half[used]
+    # Of a resample in which a class is missing nothing is known.
+    largest = np.max(studentised, axis=1, initial=0, where=~np.isnan(studentised))[~np.isnan(studentised).all(1) | (len(used) == 0)]
+    few = int((np.arange(1, len(largest) + 1) / (1 + len(largest)) < LEVEL).sum())  # as many are above what is called different
+    critical = float(np.append(np.sort(largest), np.inf)[len(largest) - few])
     with np.errstate(invalid="ignore", divide="ignore"):
-        size = np.where(half == 0, 0.0, np.abs(difference) / half)
+        size = np.where(half > ROUNDING, np.abs(difference) / half, np.where(np.abs(difference) > ROUNDING, np.inf, 0.0))
     p = np.where(np.isnan(half), np.nan, (1 + (largest >= size[:, None] * (1 - 1e-12)).sum(1)) / (1 + len(largest)))
     return Family(difference - critical * half, difference + critical * half, p, (critical + POWER) * half)
 
@@ -75,7 +75,8 @@ def welch(difference: np.ndarray, replicates: np.ndarray, seeds: Sequence[Seeds]
     whole = sum(variance for variance, _ in parts)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = 2 * stats.t.sf(np.abs(difference) / np.sqrt(whole), satterthwaite(parts))
-    return np.where(whole > 0, p, np.where(difference == 0, 1.0, np.nan))
+    # What neither a resample nor a seed moves is there for certain, or is not there.
+    return np.where(whole > 0, p, np.where(whole == 0, np.abs(difference) <= ROUNDING, np.nan))
 
 
 def false_discovery(p: np.ndarray) -> np.ndarray:

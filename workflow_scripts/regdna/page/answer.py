@@ -11,6 +11,7 @@ from regdna.page.text import number, seconds
 
 KINDS = {"transformer": "transformer", "cnn": "CNN", "row zero": "row zero"}
 SHORT = {"transformer": "the transformer", "cnn": "the CNN", "row zero": "row zero"}
+EXPLAINED = {"row zero": " (what needs no network)"}  # where it is met first
 SEEDS_APART = 0.05  # in mean AUROC: more than nearly any difference between models worth a table
 LEADS = {"transformer": "the best transformer", "cnn": "the CNN to beat", "row zero": "the best of row zero"}
 
@@ -32,7 +33,13 @@ def verdict(results: Results, dataset: str) -> dict:
     rows = pick(results.comparison, dataset=dataset, metric="auroc", target=MEAN).set_index(["model", "against"])
     pairs = [pair for pair in combinations(chosen, 2) if (chosen[pair[0]], chosen[pair[1]]) in rows.index]
     if not pairs:
-        headline, sentences = "Nothing to compare.", ["Fewer than two families of models have a defined result here."]
+        headline, sentences = (
+            "No families to compare.",
+            [
+                "Fewer than two families have a defined result on both validation and test windows. "
+                "Models of one family are in the table of differences."
+            ],
+        )
     elif any(rows.loc[(chosen[a], chosen[b]), "verdict"] == "too small to judge" for a, b in pairs):
         headline, sentences = "Too small to judge.", [*too_small(results, dataset, chosen), costs(results, dataset, chosen)]
     else:
@@ -55,8 +62,10 @@ def cautions(results: Results, dataset: str, chosen: dict[str, str], pairs: list
     table = pick(results.comparison, dataset=dataset, target=MEAN)
     for one, other in pairs:
         both = pick(table, model=chosen[one], against=chosen[other]).set_index("metric")
-        if {"auroc", "average_precision"} <= set(both.index) and both["verdict"].nunique() > 1:
-            row = both.loc["average_precision"]
+        if not {"auroc", "average_precision"} <= set(both.index):
+            continue
+        row = both.loc["average_precision"]
+        if row["verdict"] not in (both.at["auroc", "verdict"], "too small to judge"):
             told = difference(row, results.study["evaluation"]["margin"]).format(SHORT[other])
             out.append(f"By mean average precision it reads otherwise: {SHORT[one]} {told}.")
     return out
@@ -92,18 +101,18 @@ def told(results: Results, dataset: str, rows: pd.DataFrame, chosen: dict[str, s
         told = ", and ".join(f"{SHORT[family]} {words[family, third].format('it')}" for family, _ in rest)
         sentences.append(f"Against {full[third]}: {told}.")
     least = max(rows.loc[(chosen[a], chosen[b]), "smallest_detectable"] for a, b in pairs)
-    power = f"Of true differences of {number(least)}, data like these would show four in five."
+    power = f"A true difference of {number(least)} would be found in four of five studies like this one."
     return [plain(value, rows, chosen), *sentences, f"{power} {costs(results, dataset, chosen)}"]
 
 
 def plain(value: pd.Series, rows: pd.DataFrame, chosen: dict[str, str]) -> str:
     """The result without statistics: an AUROC is how often the right one of two windows is picked."""
-    right = [f"{SHORT[family]} {number(100 * value[model], 1)}" for family, model in chosen.items()]
+    right = [f"{SHORT[family]}{EXPLAINED.get(family, '')} {number(100 * value[model], 1)}" for family, model in chosen.items()]
     said = rows.loc[[(one, other) for one, other in combinations(chosen.values(), 2)], "verdict"]
     luck = (
         "Chance alone does not make such gaps." if said.isin(["better", "worse"]).all()
-        else "None of these gaps is more than chance may make." if not said.isin(["better", "worse"]).any()
-        else "Not all of these gaps are more than chance may make."
+        else "Chance alone may make all of these gaps." if not said.isin(["better", "worse"]).any()
+        else "Chance alone may make some of these gaps."
     )  # fmt: skip
     return (
         f"Shown one window with a label and one without, how often out of 100 is the right one picked? {capital('; '.join(right))}. {luck}"
@@ -125,7 +134,7 @@ def difference(row: pd.Series, margin: float) -> str:
     if row["verdict"] == "equivalent":
         return f"is equivalent to {{}} (difference {size}; its 90\u00a0% interval within ±{margin:g})"
     if row["verdict"] == "cannot tell":
-        return f"cannot be told apart from {{}} (difference {size}: 0 lies inside, and so does more than the ±{margin:g} that is no matter)"
+        return f"cannot be told apart from {{}} (difference {size}: 0 lies inside, as do differences beyond ±{margin:g})"
     small = f", though by less than the {margin:g} that matters in practice," if abs(row["difference"]) < margin else ""
     return f"is {row['verdict']} than {{}}{small} (difference {size}: 0 lies outside)"
 
@@ -135,9 +144,12 @@ def too_small(results: Results, dataset: str, chosen: dict[str, str]) -> list[st
     mean = results.mean(dataset)
     facts, value = mean.loc[next(iter(chosen.values()))], mean["value"]
     values = "; ".join(f"{LEADS[family]}, {model}{start(results, model)}, {number(value[model])}" for family, model in chosen.items())
+    few = f"With fewer than {FEWEST_BLOCKS} blocks or {FEWEST_POSITIVES} such positives there is no interval, and nobody wins."
+    if facts.blocks >= FEWEST_BLOCKS and facts.independent_positives >= FEWEST_POSITIVES:
+        few = "They lie in so few of the blocks that more than one resample in twenty misses them: no interval, and nobody wins."
     return [
-        f"The test part holds {facts.blocks} blocks, and its scarcest target has {facts.independent_positives} positives that do not "
-        f"overlap. With fewer than {FEWEST_BLOCKS} blocks or {FEWEST_POSITIVES} such positives there is no interval, and nobody wins.",
+        f"The test part holds {facts.blocks:,.0f} blocks, and the middle one of its targets has {facts.independent_positives:,.0f} "
+        f"positives that do not overlap. {few}",
         f"For the record only, mean AUROC on the test part: {values}.",
     ]
 

@@ -13,8 +13,8 @@ MEANINGS = {
     ),
     "shuffled-labels": (
         "which window has which labels",
-        "What is left when nothing can be learnt. One draw of labels lies above or below an AUROC of 0.5, with few features far from it, "
-        "and the interval does not hold that luck; what stays above on dataset after dataset is a leak.",
+        "What is left when nothing can be learnt: an AUROC of about 0.5. One shuffle may lie off it by luck, further where a model has few "
+        "features, and the interval does not contain that luck; what lies above 0.5 on dataset after dataset is a leak.",
     ),
     "shuffled-sequences": (
         "the order of bases, dinucleotides kept",

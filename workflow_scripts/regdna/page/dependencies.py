@@ -55,6 +55,8 @@ def needed(one: Beside, margin: float) -> str:
     """How much context a model's skill needs, in words."""
     mean = pick(one.table, metric="auroc", target=MEAN).sort_values("context")
     whole, narrowest = mean.iloc[-1], mean.iloc[0]
+    if len(mean) == 1:
+        return f"{one.model} sees {whole.context:,} bp, no more than the narrowest context that was asked for; nothing was shuffled."
     said = f"mean AUROC {number(whole.value)} with all {whole.context:,} bp, {number(narrowest.value)} with {narrowest.context:,}"
     if whole.verdict or mean["verdict"].any():
         return f"{one.model}: {whole.verdict or 'too small to judge'}; {said}."

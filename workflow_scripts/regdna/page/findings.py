@@ -13,6 +13,8 @@ FEW = 0.01  # share of test windows found in training up to which they decide no
 FAR = 0.05  # in mean AUROC
 # ASSUME: one draw of shuffled labels moves the mean AUROC by up to 0.02 by luck, which its interval does not hold.
 LUCK = 0.02
+JUDGED = ("better", "worse", "equivalent", "cannot tell")  # verdicts on pairs that are large enough
+SHARED = ("", "not above chance")  # those on shares
 CHECKS = {
     "copies": "copies of training windows in the test part",
     "leak": "skill on windows like those of training",
@@ -40,18 +42,28 @@ def findings(results: Results, dataset: str) -> list[dict]:
 
 
 def checked(results: Results, dataset: str) -> list[str]:
-    """In words, the checks that the models and tables of a dataset allow."""
-    controls = {results.study["models"][model]["control"] for model in results.models(dataset)}
+    """In words, the checks that were made: those for which there are models and tables, and enough windows to judge them by."""
+    controls = {model: results.study["models"][model]["control"] for model in results.models(dataset)}
+    nearest, composition = (of_kind(results, dataset, kind) for kind in ("nearest", "composition"))
+    shares = [one.table for one in beside(results, dataset, "explained").values()]
+    mean = results.mean(dataset)
     there = {
         "copies": True,
         "leak": any((pick(one.table, factor="similarity to training")["difference"].notna()).any() for one in strata(results, dataset)),
-        "look-up": bool(of_kind(results, dataset, "nearest") and of_kind(results, dataset, "composition")),
-        "composition": bool(of_kind(results, dataset, "composition")),
-        "position": bool(of_kind(results, dataset, "position")),
-        "twin": "random-init" in controls,
-        "shuffled-labels": "shuffled-labels" in controls,
-        "transfer": any(one.dataset == dataset for one in results.beside.get("transfer", [])),
-    }
+        "look-up": bool(nearest and composition) and compared(results, dataset, nearest, composition) in JUDGED,
+        **{
+            kind: any(pick(one, row_zero=of_kind(results, dataset, kind), metric="auroc")["verdict"].isin(SHARED).any() for one in shares)
+            for kind in ("composition", "position")
+        },
+        "twin": any(
+            control == "random-init" and compared(results, dataset, results.base(model), model) in JUDGED
+            for model, control in controls.items()
+        ),
+        "shuffled-labels": any(
+            control == "shuffled-labels" and np.isfinite(mean.loc[model, "low"]) for model, control in controls.items()
+        ),
+        "transfer": any(transfer.apart(one) for one in transfer.of(results, dataset).values()),
+    }  # fmt: skip
     return [said for kind, said in CHECKS.items() if there[kind]]
 
 
@@ -140,8 +152,9 @@ def explained(results: Results, dataset: str, architecture: str) -> list[str]:
         one = pick(held[model].table, metric="auroc", row_zero=zero)
         if len(one) and one["share"].iloc[0] >= MOST_EXPLAINED:
             row, value = one.iloc[0], results.mean(dataset)["value"]
+            bounds = f" [{row['low']:.0%}, {row['high']:.0%}]" if np.isfinite(row["low"]) else ""
             out.append(
-                f"{name} ({zero}, mean AUROC {number(value[zero])}) has {row['share']:.0%} [{row['low']:.0%}, {row['high']:.0%}] of "
+                f"{name} ({zero}, mean AUROC {number(value[zero])}) has {row['share']:.0%}{bounds} of "
                 f"the skill above chance of {model} ({number(value[model])})."
             )
     return out

@@ -15,14 +15,14 @@ METRICS = {"auroc": "AUROC", "average_precision": "AP", "mcc": "MCC"}
 def groups(results: Results, dataset: str, chosen: dict[str, str]) -> dict | None:
     """One row an average and contender: its skill, and its verdicts against the CNN to beat and the best of row zero."""
     rows_of = pick(results.scores, dataset=dataset, part="test", seed=MEAN)
-    averages = rows_of[rows_of["target"] < 0].drop_duplicates("target").sort_values("target", ascending=False)
+    averages = several(rows_of[rows_of["target"] < 0].drop_duplicates("target"), rows_of[rows_of["target"] >= 0].drop_duplicates("target"))
     at = rows_of.set_index(["metric", "target", "model"])
     pairs = pick(results.comparison, dataset=dataset, metric="auroc").set_index(["target", "model", "against"])
-    rivals = {role: chosen[family] for role, family in (("CNN to beat", "cnn"), ("row zero", "row zero")) if family in chosen}
+    rivals = {role: chosen[family] for role, family in (("the CNN to beat", "cnn"), ("the best of row zero", "row zero")) if family in chosen}
     rows = []
-    for average in averages.itertuples():
+    for average in averages.sort_values("target", ascending=False).itertuples():
         for model in results.contenders(dataset):
-            row = [words(average.name, "some targets undefined" if average.undefined else ""), words(results.label(model))]
+            row = [words(average.name.replace(" 1 targets", " 1 target"), f"{average.undefined:.0f} undefined, left out" if average.undefined else ""), words(results.label(model))]
             for metric in METRICS:
                 one = at.loc[metric, average.target, model]
                 row.append(cell(one.value, f"{estimate(one.value, one.low, one.high)} {one.verdict}".rstrip()))
@@ -31,23 +31,29 @@ def groups(results: Results, dataset: str, chosen: dict[str, str]) -> dict | Non
                 row.append(against(pairs, average.target, model, rival))
             rows.append(row)
     columns = ["average", "model", *(f"{name} [95\u00a0%]" for name in METRICS.values()), "prevalence"]
-    columns += [f"AUROC against the {role}, {rival}" for role, rival in rivals.items()]
+    columns += [f"AUROC against {role}, {rival}" for role, rival in rivals.items()]
     command = files_of(results, dataset, results.contenders(dataset), "metrics.parquet")
     caption = (
         "Groups of targets, test part. Macro: every target counts alike; weighted: as it has positives; micro: all windows and targets in "
-        "one ranking, without an interval"
+        "one ranking, without an interval. Intervals of differences hold for all pairs of models at once"
     )
     return table(caption, columns, rows, f"{command} {results.root}/comparison.parquet")
 
 
+def several(averages: pd.DataFrame, targets: pd.DataFrame) -> pd.DataFrame:
+    """Those averages that say something of their own: of a single target all are the same, and the first stands for them."""
+    count = averages["group"].map(lambda group: len(targets) if group == "all" else (targets["group"] == group).sum())
+    return averages[(averages["target"] == MEAN) | (count > 1)]
+
+
 def against(pairs: pd.DataFrame, target: int, model: str, rival: str) -> dict:
-    """A model's difference to another on one average, with what it lets us say."""
+    """A model's difference to another on one average, with what it lets us say; the interval is that of the verdict's sentences."""
     if model == rival:
-        return words("is it")
+        return words("itself")
     if (target, model, rival) not in pairs.index:
         return words("–")
     one = pairs.loc[(target, model, rival)]
-    return words(one.verdict, estimate(one.difference, one.low, one.high, True))
+    return words(one.verdict, estimate(one.difference, one.joint_low, one.joint_high, True))
 
 
 def calibration(results: Results, dataset: str) -> dict:

@@ -97,12 +97,12 @@ def differences(results: Results, dataset: str) -> dict:
             row = [words(results.label(model)), words(results.label(against))]
             for metric in METRICS:
                 if (metric, model, against) not in at.index:
-                    row += [cell(np.nan, "undefined"), cell(np.nan), words("undefined")]
+                    row += [cell(np.nan, "undefined"), cell(np.nan), words("undefined"), *[cell(np.nan)] * (metric == "auroc")]
                     continue
                 one = at.loc[metric, model, against]
                 joint = f"together {between(one.joint_low, one.joint_high, True)}" if np.isfinite(one.joint_low) else ""
                 size = estimate(one.difference, one.low, one.high, True)
-                row += [cell(one.difference, size, detail=joint), cell(one.p_adjusted, digits=4), words(one.verdict)]
+                row += [cell(one.difference, size, detail=joint), cell(one.p_adjusted), words(one.verdict)]
                 if metric == "auroc":
                     row.append(cell(one.smallest_detectable))
             rows.append(row)
@@ -110,7 +110,7 @@ def differences(results: Results, dataset: str) -> dict:
     for metric, name in METRICS.items():
         columns += [f"{name} difference [95\u00a0%]", f"adjusted p, {name}", f"verdict on {name}"]
         columns += ["smallest detectable"] * (metric == "auroc")
-    caption = "Paired differences of the means over targets, same resamples; together: 95 % intervals that hold for all pairs at once"
+    caption = "Paired differences of the means over targets, same resamples. Together: 95 % intervals that hold for all pairs at once"
     return table(caption, columns, rows, f"snakemake {results.root}/comparison.parquet")
 
 
@@ -168,7 +168,8 @@ def files(results: Results, source: str, chosen: list[str]) -> dict:
         size = f"{entry['bytes']:,}" if "bytes" in entry else f"about {entry['about']:,}" if "about" in entry else DASH
         stated = [f"{kind} {entry[kind]}" for kind in ("sha256", "sha1", "md5") if kind in entry]
         origin = entry.get("path") or entry.get("url") or f"{entry['member']} in {entry['archive']}"
-        checked = stated[0] if stated else "not published; pinned on the first download"
+        unstated = "not stated" if "path" in entry else "not published; pinned on the first download"
+        checked = stated[0] if stated else unstated
         rows.append([words(file), cell(float(entry.get("bytes", entry.get("about", np.nan))), size), words(checked), words(origin)])
     folder = f"{results.root.rpartition('/')[0]}/sources/{source}"
     return table(f"Files of {source}", ["file", "bytes", "checksum", "from"], rows, remake([f"{folder}/{file}" for file in chosen]))

@@ -11,6 +11,7 @@ def number(value: float, digits: int = 3, sign: bool = False) -> str:
     if value is None or not np.isfinite(value):
         return DASH
     form = ".1g" if value and not round(value, digits) else f",.{digits}f"
+    value = value or 0.0  # nothing is not below nothing
     return f"{value:{'+' if sign else ''}{form}}".replace("-", "−")
 
 

@@ -44,7 +44,7 @@ BASES = "ACGT"
 BASE_COLOURS = {base: PALETTE[f"base-{base.lower()}"][0] for base in BASES}
 LOWER, RAISED = (0.16, 0.44, 0.80), (0.87, 0.44, 0.10)
 EFFECTS = LinearSegmentedColormap.from_list("effects", [(*LOWER, 1.0), (*LOWER, 0.0), (*RAISED, 0.0), (*RAISED, 1.0)])
-COLUMNS = 4
+COLUMNS, FEWEST_COLUMNS = 4, 3  # a figure of one panel a target keeps room for its legend
 WIDTH = 10.0
 LARGEST, SMALLEST = 1.46, 0.9  # how far a figure may be scaled on the page, pixels a point, so that its text stays readable
 NUMBER = re.compile(r"-?\d+\.\d{3,}")
@@ -185,9 +185,9 @@ def curves(points: pd.DataFrame, kind: str, targets: pd.DataFrame, looks: dict[s
         kind: ``roc`` or ``pr``.
         targets: target, name, prevalence, one row a panel.
     """
-    columns = min(COLUMNS, len(targets))
+    columns = min(COLUMNS, max(len(targets), FEWEST_COLUMNS))
     lines = -(-len(targets) // columns)
-    figure = Figure((WIDTH * max(columns, 3) / COLUMNS, 2.45 * lines + 0.55), layout="constrained")
+    figure = Figure((WIDTH * columns / COLUMNS, 2.45 * lines + 0.75 + 0.2 * -(-len(looks) // (columns - 1))), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
     for axes, target in zip(panels.flat, targets.itertuples(), strict=False):
         chance = [0, 1] if kind == "roc" else [target.prevalence] * 2
@@ -199,12 +199,20 @@ def curves(points: pd.DataFrame, kind: str, targets: pd.DataFrame, looks: dict[s
                 axes.plot(one["x"], one["y"], color=look.colour, linestyle=look.dash, linewidth=1.4, label=look.label)
         axes.set(title=target.name, xlim=(0, 1), ylim=(0, 1.02), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], box_aspect=1)
         axes.grid()
-    for axes in panels.flat[len(targets) :]:
-        axes.set_visible(False)
-    figure.supxlabel("false positive rate" if kind == "roc" else "recall", fontsize=9)
-    figure.supylabel("true positive rate" if kind == "roc" else "precision", fontsize=9)
+    name_axes(panels, len(targets), *(("false positive rate", "true positive rate") if kind == "roc" else ("recall", "precision")))
     legend(figure, panels.flat[0], columns)
     return figure
+
+
+def name_axes(panels: np.ndarray, count: int, below: str, beside: str) -> None:
+    """Names below the lowest panel of each column and beside the first of each line; panels beyond ``count`` are not shown."""
+    for axes in panels.flat[count:]:
+        axes.set_visible(False)
+    for axes in panels.flat[max(count - panels.shape[1], 0) : count]:
+        axes.set_xlabel(below)
+        axes.tick_params(labelbottom=True)
+    for axes in panels[:, 0]:
+        axes.set_ylabel(beside)
 
 
 def legend(figure: Figure, axes: Axes, columns: int) -> None:
@@ -340,9 +348,6 @@ def layers(panels: dict[str, pd.DataFrame], chosen: dict[str, tuple[int, str]]) 
         axes.set_title(title)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid()
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
-    figure.supxlabel("layer that the probe reads", fontsize=9)
-    figure.supylabel("validation AP", fontsize=9)
+    name_axes(grid, len(panels), "layer that the probe reads", "validation AP")
     legend(figure, grid.flat[0], len(poolings) + 1)
     return figure

@@ -66,9 +66,6 @@ def epistasis(rows: pd.DataFrame, looks: dict[str, plots.Series], pair: tuple[st
         axes.set_title(looks[model].label.replace(" · ", "\n", 1), color=looks[model].colour, fontweight="bold")
         axes.set_xticks(range(len(spacings)), [f"{spacing:,}" for spacing in spacings])
         axes.grid(axis="y")
-    for axes in panels.flat[len(models) :]:
-        axes.set_visible(False)
-    figure.supxlabel("bases between the motifs", fontsize=9)
-    figure.supylabel("epistasis, log-odds", fontsize=9)
+    plots.name_axes(panels, len(models), "bases between the motifs", "epistasis, log-odds")
     plots.legend(figure, panels.flat[0], 3)
     return figure
