@@ -65,3 +65,11 @@ def test_groups_show_the_interval_that_the_verdicts_sentences_give():
     row = {"verdict": "cannot tell", "difference": 0.02, "low": 0.001, "high": 0.04, "joint_low": -0.005, "joint_high": 0.045}
     pairs = pd.DataFrame([row], index=pd.MultiIndex.from_tuples([(MEAN, "a", "b")]))
     assert skill.against(pairs, MEAN, "a", "b")["detail"] == "+0.020 [−0.005, +0.045]"
+
+
+def test_averages_of_a_single_target_are_shown_once():
+    kinds, groups = ("macro", "weighted", "micro"), ("all", "DNase", "TF")
+    averages = pd.DataFrame([{"average": kind, "group": group} for group in groups for kind in kinds])
+    for assays, shown in ((["DNase"], [1, 1, 1]), (["DNase", "TF", "TF"], [3, 1, 3])):
+        left = skill.several(averages, pd.DataFrame({"group": assays}))
+        assert [int((left["group"] == group).sum()) for group in groups] == shown

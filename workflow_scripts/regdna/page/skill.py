@@ -22,7 +22,7 @@ def groups(results: Results, dataset: str, chosen: dict[str, str]) -> dict | Non
     rows = []
     for average in averages.sort_values("target", ascending=False).itertuples():
         for model in results.contenders(dataset):
-            row = [words(average.name.replace(" 1 targets", " 1 target"), f"{average.undefined:.0f} undefined, left out" if average.undefined else ""), words(results.label(model))]
+            row = [words(average.name.removesuffix("s") if " of 1 " in average.name else average.name, f"{average.undefined:.0f} undefined, left out" if average.undefined else ""), words(results.label(model))]
             for metric in METRICS:
                 one = at.loc[metric, average.target, model]
                 row.append(cell(one.value, f"{estimate(one.value, one.low, one.high)} {one.verdict}".rstrip()))
@@ -41,9 +41,9 @@ def groups(results: Results, dataset: str, chosen: dict[str, str]) -> dict | Non
 
 
 def several(averages: pd.DataFrame, targets: pd.DataFrame) -> pd.DataFrame:
-    """Those averages that say something of their own: of a single target all are the same, and the first stands for them."""
+    """Those averages that say something of their own: of a single target all are the same, and the macro mean stands for them."""
     count = averages["group"].map(lambda group: len(targets) if group == "all" else (targets["group"] == group).sum())
-    return averages[(averages["target"] == MEAN) | (count > 1)]
+    return averages[(averages["average"] == "macro") | (count > 1)]
 
 
 def against(pairs: pd.DataFrame, target: int, model: str, rival: str) -> dict:

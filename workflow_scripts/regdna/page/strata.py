@@ -83,25 +83,25 @@ def strata_table(results: Results, dataset: str, rows: pd.DataFrame) -> dict:
     columns = ["model", "property", "windows with", "windows", "mean AUROC [95\u00a0%]", "mean AP [95\u00a0%]", "prevalence", "targets",
                "AUROC minus that of the first part [95\u00a0%]"]  # fmt: skip
     models = list(dict.fromkeys(rows["model"]))
-    caption = "Skill on parts of the test windows, mean over targets and seeds; AP rises with prevalence, which differs between parts"
+    caption = "Skill on parts of the test windows, mean over targets and seeds. AP rises with prevalence, which differs between parts"
     return table(caption, columns, out, files_of(results, dataset, models, "strata.parquet"))
 
 
 def explained_table(results: Results, dataset: str, explained: dict[str, Beside]) -> dict:
     """One row a model: how much of its skill above chance the best of row zero, composition and position have too."""
-    out = []
+    out, named = [], {model: results.study["models"][model]["architecture"] for model in results.contenders(dataset)}
+    shortcuts = {kind: said for kind, said in SHORTCUTS.items() if kind in named.values()}
     for model, one in explained.items():
         row = [words(results.label(model))]
         for metric in ("auroc", "average_precision"):
             some = pick(one.table, metric=metric)
-            named = {zero: results.study["models"][zero]["architecture"] for zero in some["row_zero"]}
             row += [share(some[some["best"]])]
-            row += [share(some[(some["row_zero"].map(named) == kind).to_numpy(bool)]) for kind in SHORTCUTS]
+            row += [share(some[(some["row_zero"].map(named) == kind).to_numpy(bool)]) for kind in shortcuts]
         out.append(row)
-    kinds = ["the best of row zero", *SHORTCUTS.values()]
+    kinds = ["the best of row zero", *shortcuts.values()]
     columns = ["model", *(f"{kind}, {metric}" for metric in ("AUROC", "AP") for kind in kinds)]
     caption = (
-        "How much of each model’s skill above chance row zero has too: 100 % is as much or more. AUROC counts from 0.5, AP from the "
+        "How much of each model’s skill above chance row zero has too. 100 % is as much or more; AUROC counts from 0.5, AP from the "
         "prevalence; 95 % intervals on the same resamples"
     )
     return table(caption, columns, out, files_of(results, dataset, list(explained), "explained.parquet"))
@@ -131,7 +131,7 @@ def strands_table(results: Results, dataset: str, strata: dict[str, Beside]) -> 
         ])  # fmt: skip
     columns = ["model", "mean correlation", "lowest of a target", "mean difference of probabilities"]
     caption = (
-        "Both strands of each test window, before they are averaged: correlation of the two probabilities over windows, and how far "
+        "Both strands of each test window, before they are averaged. Correlation of the two probabilities over windows, and how far "
         "they are apart, mean over targets and seeds"
     )
     return table(caption, columns, out, files_of(results, dataset, list(strata), "strata.parquet"))
