@@ -55,10 +55,12 @@ def test_the_reliability_figure_says_what_it_draws(html):  # noqa: F811
     assert "How often a label is there when a probability is given" in html
 
 
-def test_adjusted_p_stands_beside_each_difference(page):  # noqa: F811
-    shown = page.find("Paired differences")[0]
+def test_adjusted_p_stands_below_each_verdict(html, results):  # noqa: F811
+    shown = tables.differences(results, "large")
+    heads = [name for name, _ in shown["columns"]]
     for name in ("AUROC", "AP", "MCC"):
-        assert set(shown[f"adjusted p, {name}"]) == {0.0123}
+        assert {row[heads.index(f"verdict on {name}")]["detail"] for row in shown["rows"]} == {"p 0.012"}
+    assert "<small>p 0.012</small>" in html
 
 
 def test_groups_show_the_interval_that_the_verdicts_sentences_give():

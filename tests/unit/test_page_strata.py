@@ -168,6 +168,13 @@ def test_a_look_up_as_good_as_the_best_is_named_unless_composition_is_near(made_
     assert "look-up" not in kinds(clean)
 
 
+def test_a_look_up_far_below_chance_is_named(made_up):
+    clean = with_models(dataclasses.replace(quiet(made_up), beside={}), nt_probe={"architecture": "nearest"})
+    for value, named in ((0.43, ["look-up"]), (0.45, [])):
+        assert kinds(changed(clean, **{"nt-probe": value})) == named
+    assert findings.findings(changed(clean, **{"nt-probe": 0.226}), DATASET)[0]["sentence"].startswith("Reversed: looking up")
+
+
 @pytest.mark.parametrize("kind", ["composition", "position"])
 def test_a_simple_reason_is_named_from_four_fifths_on(made_up, kind):
     clean = with_models(quiet(made_up), kmer_logistic={"architecture": kind})

@@ -52,6 +52,7 @@ def test_palette_names_are_told_by_their_light_colour():
 def test_models_of_a_family_differ_even_when_hues_run_out():
     looks = plots.series({f"m{i}": ("cnn", f"m{i}", "") for i in range(6)})
     assert len({(look.colour, look.dash) for look in looks.values()}) == 6
+    assert len({(look.colour, look.marker) for look in list(looks.values())[:4]}) == 4, "figures of marks alone show no dash"
 
 
 def test_a_control_is_a_cross_of_its_models_colour_and_uses_up_no_hue():

@@ -114,8 +114,14 @@ def remembered(results: Results, dataset: str) -> list[str]:
 
 
 def looked_up(results: Results, dataset: str) -> list[str]:
-    """A look-up that is as good as the best model, and far better than composition."""
+    """A look-up that is as good as the best model, and far better than composition; or one that is below chance."""
     nearest, composition = (of_kind(results, dataset, kind) for kind in ("nearest", "composition"))
+    if nearest and (one := results.mean(dataset).loc[nearest])["high"] < 0.5 - FAR:
+        return [
+            f"Reversed: looking up the most similar training windows ({nearest}) reaches {number(one['value'])} "
+            f"{between(one['low'], one['high'])}, far below chance: test windows that resemble training windows have the other label, as "
+            "where negatives were made out of positives. A model may learn how they were made."
+        ]
     if not nearest or not composition:
         return []
     value = results.mean(dataset)["value"]

@@ -97,20 +97,23 @@ def differences(results: Results, dataset: str) -> dict:
             row = [words(results.label(model)), words(results.label(against))]
             for metric in METRICS:
                 if (metric, model, against) not in at.index:
-                    row += [cell(np.nan, "undefined"), cell(np.nan), words("undefined"), *[cell(np.nan)] * (metric == "auroc")]
+                    row += [cell(np.nan, "undefined"), words("undefined"), *[cell(np.nan)] * (metric == "auroc")]
                     continue
                 one = at.loc[metric, model, against]
                 joint = f"together {between(one.joint_low, one.joint_high, True)}" if np.isfinite(one.joint_low) else ""
                 size = estimate(one.difference, one.low, one.high, True)
-                row += [cell(one.difference, size, detail=joint), cell(one.p_adjusted), words(one.verdict)]
+                row += [cell(one.difference, size, detail=joint), words(one.verdict, f"p {number(one.p_adjusted)}" if joint else "")]
                 if metric == "auroc":
                     row.append(cell(one.smallest_detectable))
             rows.append(row)
     columns = ["model", "against"]
     for metric, name in METRICS.items():
-        columns += [f"{name} difference [95\u00a0%]", f"adjusted p, {name}", f"verdict on {name}"]
+        columns += [f"{name} difference [95\u00a0%]", f"verdict on {name}"]
         columns += ["smallest detectable"] * (metric == "auroc")
-    caption = "Paired differences of the means over targets, same resamples. Together: 95 % intervals that hold for all pairs at once"
+    caption = (
+        "Paired differences of the means over targets, same resamples. Together: 95 % intervals that hold for all pairs at once; p is "
+        "adjusted for all pairs"
+    )
     return table(caption, columns, rows, f"snakemake {results.root}/comparison.parquet")
 
 

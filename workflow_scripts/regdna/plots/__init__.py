@@ -25,6 +25,7 @@ PALETTE = {
     "row-zero-1": ("#777e86", "#a5adb5"),
     "row-zero-2": ("#a8aeb5", "#737b84"),
     "row-zero-3": ("#4d535a", "#ccd2d8"),
+    "row-zero-4": ("#8a6d3b", "#c8a873"),
     "cnn-1": ("#d55e00", "#f08a3c"),
     "cnn-2": ("#e69f00", "#f0b840"),
     "transformer-1": ("#0072b2", "#4fa9e3"),
@@ -38,6 +39,7 @@ PALETTE = {
 }
 INK, SOFT, GRID = (PALETTE[name][0] for name in ("ink", "soft", "grid"))
 MARKERS = {"row zero": "s", "cnn": "D", "transformer": "o"}
+AGAIN = {"row zero": "P", "cnn": "^", "transformer": "v"}  # where a family's hues run out
 DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1.2)))
 POOLING_HUES = [PALETTE[name][0] for name in ("transformer-1", "cnn-1", "transformer-2", "transformer-3")]
 BASES = "ACGT"
@@ -88,7 +90,7 @@ class Series:
 
 
 def series(models: dict[str, tuple[str, str, str]]) -> dict[str, Series]:
-    """The look of every model, the same in all figures: hue and marker by family, dash where a family's hues run out.
+    """The look of every model, the same in all figures: hue and marker by family, another dash and marker where its hues run out.
 
     Args:
         models: id to (family, label, base), in the study's order; base is the model, listed before, that one is a control of, or "".
@@ -101,7 +103,7 @@ def series(models: dict[str, tuple[str, str, str]]) -> dict[str, Series]:
             continue
         hues = [light for name, (light, _) in PALETTE.items() if name.startswith(family.replace(" ", "-"))]
         turn, at = divmod(used[family], len(hues))
-        looks[model] = Series(label, hues[at], MARKERS[family], DASHES[turn % len(DASHES)])
+        looks[model] = Series(label, hues[at], (AGAIN if turn else MARKERS)[family], DASHES[turn % len(DASHES)])
         used[family] += 1
     return looks
 
