@@ -275,7 +275,8 @@ def test_intervals_are_those_of_the_replicates_moved_by_seeds(measured):
     for row in judged.itertuples():
         at = [0, 1, 2, 3, -1, -2].index(row.target)
         moved = over_seeds(drawn.by_seed[row.metric][:, :, at], values[row.metric][:, at], "key", row.blocks)
-        assert (row.low, row.high) == pytest.approx(interval(moved), abs=1e-12)
+        least = -1 if row.metric == "mcc" else 0
+        assert (row.low, row.high) == pytest.approx(tuple(np.clip(interval(moved), least, 1)), abs=1e-12)
     ranked = judged[judged["metric"].isin(["auroc", "average_precision"])]
     assert (ranked["bca_low"] < ranked["value"]).all() and (ranked["value"] < ranked["bca_high"]).all()
     assert result.query("seed != -1 or metric == 'ece' or average == 'micro'")[["low", "bca_low"]].isna().all(axis=None)
@@ -394,3 +395,17 @@ def test_a_resample_of_one_class_has_no_mcc(measured):
     drawn = resample(part, describe(part, targets), undecided(2, 4), "digest", 100)
     lost = np.isnan(drawn.mean("auroc")[:, 0])
     assert 20 < lost.sum() < 60 and np.array_equal(np.isnan(drawn.mean("mcc")[:, 0]), lost)
+
+
+def test_no_interval_passes_the_ends_of_its_scale(measured):
+    part, targets = measured
+    facts = describe(part, targets)
+    values, _ = points(part, facts, undecided(2, 4))
+    drawn = resample(part, facts, undecided(2, 4), "digest", 200)
+    for metric in DRAWN:
+        values[metric][:, :4] += np.array([[-0.2], [0.2]])  # two seeds far apart: Student's t with one degree of freedom
+    result = table("test", values, facts, [4, 5])
+    add_intervals(result, drawn, values, [0, 1, 2, 3, -1, -2, -3], "key")
+    judged = result[result["low"].notna()]
+    assert judged["high"].max() == 1.0 and judged.query("metric == 'mcc'")["low"].min() == -1.0
+    assert judged.query("metric != 'mcc'")["low"].min() == 0.0 and judged["bca_high"].max() <= 1.0

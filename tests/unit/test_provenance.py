@@ -143,7 +143,8 @@ def test_assumptions_are_listed_by_file_in_order(tree):
 
 def test_an_assumption_of_several_lines_is_listed_to_its_end(tree):
     (tree / "regdna/four.py").write_text(
-        "if A:\n    # ASSUME: one goes\n    # on. And ends\n    # here.\n    # Not this.\n# ASSUME: two\n# ASSUME: three\nB = 1\n# Nor this.\n"
+        "if A:\n    # ASSUME: one goes\n    # on. And ends\n    # here.\n    # Not this.\n"
+        "# ASSUME: two\n# ASSUME: three\nB = 1\n# Nor this.\n"
     )
     assert assumptions(tree / "regdna") == [("four.py", one) for one in ("one goes on. And ends here.", "two", "three")]
 

@@ -26,6 +26,7 @@ from regdna.metrics import BINS, RANKING, TALLIED, TALLIES, best_threshold, from
 from regdna.targets import Targets
 
 MEAN = -1  # as target: the mean over all targets; as seed: the mean over seeds
+LOWEST = {"mcc": -1.0}  # value that a metric can have; of the others 0
 DRAWN = (*RANKING, "mcc", "brier")  # the metrics that are resampled; a calibration error is biased upwards in every resample
 POINTS = 150
 MISSED = 0.05  # share of resamples that may lack a class, and of an average's targets that one resample may leave without
@@ -130,7 +131,7 @@ def averages(facts: list[dict]) -> list[dict]:
             weight = np.array([fact["positives"] for fact in used] if average == "weighted" else [1] * len(used), float)
             out.append({
                 "target": MEAN - len(out), "average": average, "group": group,
-                "name": f"{average} mean of {len(used)} {'targets' if group == 'all' else group + ' targets'}",
+                "name": f"{average} mean of {len(used)} {group + ' ' if group != 'all' else ''}target{'' if len(used) == 1 else 's'}",
                 "n": max((fact["n"] for fact in used), default=0), "positives": sum(fact["positives"] for fact in used),
                 "prevalence": float(np.average([fact["prevalence"] for fact in used], weights=weight)) if used else np.nan, **small,
                 "undefined": len(some) - len(used),
@@ -305,11 +306,12 @@ def add_intervals(result: pd.DataFrame, drawn: Drawn, values: dict[str, np.ndarr
         seeds = drawn.seeds(metric, values[metric], key)[at]
         moved = with_seeds(plain[:, at], rows["value"].to_numpy(), [seeds], rows["blocks"].to_numpy())
         for row, column, some, value in zip(rows.index, at, moved.T, rows["value"], strict=True):
-            result.loc[row, ["low", "high"]] = interval(some)
+            # Student's t knows no ends of a scale.
+            result.loc[row, ["low", "high"]] = np.clip(interval(some), LOWEST.get(metric, 0.0), 1.0)
             if metric in RANKING:
                 # BCa takes the replicates as they fall: their bias is what it corrects for.
                 fallen = some - value + np.nanmean(plain[:, column])
-                result.loc[row, ["bca_low", "bca_high"]] = accelerated(fallen, value, drawn.skew[metric][column])
+                result.loc[row, ["bca_low", "bca_high"]] = np.clip(accelerated(fallen, value, drawn.skew[metric][column]), 0.0, 1.0)
 
 
 def add_delong(result: pd.DataFrame, part: Part, facts: list[dict], threads: int = 1) -> None:

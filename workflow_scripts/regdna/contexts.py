@@ -116,7 +116,7 @@ def table(model: str, context: int, found: Skill, whole: Skill, facts: list[dict
                 drawn, full = found.drawn[metric][:, :, at], whole.drawn[metric][:, :, at]
                 some = over_seeds(drawn, values, f"{digest} {model}", fact["blocks"])
                 apart = over_seeds(drawn - full, gaps, f"{digest} {model} {context}", fact["blocks"])
-                row["low"], row["high"] = interval(some)
+                row["low"], row["high"] = np.clip(interval(some), 0.0, 1.0)
                 row["difference_low"], row["difference_high"] = interval(apart)
                 row["within_low"], row["within_high"] = interval(apart, 0.9)
                 if np.isnan(row["low"]):  # positives in so few blocks that many resamples draw none

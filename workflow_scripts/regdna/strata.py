@@ -85,7 +85,7 @@ def judge(part: Part, targets: Targets, digest: str, model: str, count: int, thr
                     row["value"] = seeds.mean()
                     if not whole["verdict"]:
                         means = mean_of(drawn[metric][:, :, whole["members"]], whole["weights"])
-                        row["low"], row["high"] = interval(over_seeds(means, seeds, key, whole["blocks"]))
+                        row["low"], row["high"] = np.clip(interval(over_seeds(means, seeds, key, whole["blocks"])), 0.0, 1.0)
                         row["verdict"] = "too small to judge" if np.isnan(row["low"]) else ""
                 if metric == "auroc" and row["verdict"] == "":
                     if first is None:

@@ -290,7 +290,8 @@ def table(found: list[Judged], key: str) -> pd.DataFrame:
     for one in found:
         row = one.facts | {"metric": one.metric, "value": float(one.values.mean()), "low": np.nan, "high": np.nan}
         if row["verdict"] == "" and np.isfinite(row["value"]):
-            row["low"], row["high"] = interval(over_seeds(one.drawn, one.values, key, row["blocks"]))
+            least = -1.0 if one.metric == "pearson" or row["kind"] == "over-mean-activity" else 0.0
+            row["low"], row["high"] = np.clip(interval(over_seeds(one.drawn, one.values, key, row["blocks"])), least, 1.0)
             row["verdict"] = "" if np.isfinite(row["low"]) else "too small to judge"
         elif not np.isfinite(row["value"]):
             row["verdict"] = "undefined"

@@ -130,8 +130,8 @@ def card(results: Results) -> dict:
         dataset = max(needs, key=lambda one: needs[one][0])
         most, how = needs[dataset]
         fits = "no" if most > USABLE * CARD else "not known" if how.startswith(LEAST) else "yes"
-        rows.append([words(results.label(model), dataset if len(needs) > 1 else ""), cell(most / 1e9, "under 0.01" if most < 1e7 else f"{most / 1e9:.2g}"), words(how),
-                     words(fits)])  # fmt: skip
+        size = cell(most / 1e9, "under 0.01" if most < 1e7 else f"{most / 1e9:.2g}")
+        rows.append([words(results.label(model), dataset if len(needs) > 1 else ""), size, words(how), words(fits)])
     columns = ["model", "peak GPU memory of training, GB", "how it is known", "24\u00a0GB suffice"]
     caption = (
         f"What fits a 24 GB card: at most {USABLE * CARD / 1e9:.1f} GB of tensors. An estimate adds weights, gradients, two moments of "

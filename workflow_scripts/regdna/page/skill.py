@@ -15,14 +15,17 @@ METRICS = {"auroc": "AUROC", "average_precision": "AP", "mcc": "MCC"}
 def groups(results: Results, dataset: str, chosen: dict[str, str]) -> dict | None:
     """One row an average and contender: its skill, and its verdicts against the CNN to beat and the best of row zero."""
     rows_of = pick(results.scores, dataset=dataset, part="test", seed=MEAN)
-    averages = several(rows_of[rows_of["target"] < 0].drop_duplicates("target"), rows_of[rows_of["target"] >= 0].drop_duplicates("target"))
+    once = rows_of.drop_duplicates("target")
+    averages = several(once[once["target"] < 0], once[once["target"] >= 0])
     at = rows_of.set_index(["metric", "target", "model"])
     pairs = pick(results.comparison, dataset=dataset, metric="auroc").set_index(["target", "model", "against"])
-    rivals = {role: chosen[family] for role, family in (("the CNN to beat", "cnn"), ("the best of row zero", "row zero")) if family in chosen}
+    roles = {"the CNN to beat": "cnn", "the best of row zero": "row zero"}
+    rivals = {role: chosen[family] for role, family in roles.items() if family in chosen}
     rows = []
     for average in averages.sort_values("target", ascending=False).itertuples():
         for model in results.contenders(dataset):
-            row = [words(average.name.removesuffix("s") if " of 1 " in average.name else average.name, f"{average.undefined:.0f} undefined, left out" if average.undefined else ""), words(results.label(model))]
+            left_out = f"{average.undefined:.0f} undefined, left out" if average.undefined else ""
+            row = [words(average.name, left_out), words(results.label(model))]
             for metric in METRICS:
                 one = at.loc[metric, average.target, model]
                 row.append(cell(one.value, f"{estimate(one.value, one.low, one.high)} {one.verdict}".rstrip()))
