@@ -68,7 +68,7 @@ class TestFinished:
         assert compute(folder / "basset/seed1")["split_digest"] == digest
 
     def test_small_data_get_no_interval(self, finished):
-        metrics = pd.read_parquet(finished / "results/tiny/chr22/basset/metrics.parquet")
+        metrics = pd.read_parquet(finished / "results/tiny/chr22/basset/metrics.parquet").query("metric != 'temperature'")
         assert set(metrics["verdict"]) == {"too small to judge"}
         assert metrics[["low", "high"]].isna().all(axis=None)
         comparison = pd.read_parquet(finished / "results/tiny/comparison.parquet")
@@ -95,16 +95,15 @@ class TestFinished:
         [
             ("workflow_scripts/regdna/metrics.py", '"""Point metrics', '"""Metrics', set()),
             ("workflow_scripts/regdna/metrics.py", "positives = int(labels.sum())", "positives = int(np.sum(labels))",
-             {"evaluate_model", "judge_variants", "compare_models", "render_report", "all"}),
-            ("workflow_scripts/regdna/verdict.py", "low > 0 or high < 0", "high < 0 or low > 0",
-             {"compare_models", "render_report", "all"}),
+             {"evaluate_model", "stratify_skill", "judge_variants", "document_locus", "compare_models", "render_report", "all"}),
+            ("workflow_scripts/regdna/verdict.py", "if p < LEVEL:", "if LEVEL > p:", {"compare_models", "stratify_skill", *PAGES}),
             ("workflow_scripts/regdna/page/__init__.py", None, None, PAGES),
             ("workflow_scripts/regdna/templates/report.css", "max-width: 80rem", "max-width: 70rem", PAGES),
             ("workflow_scripts/regdna/models/registry.yaml", "Genome Res 26:990", "Genome Research 26:990", PAGES),
             ("workflow_scripts/regdna/step.py", "REPORT_SECONDS = 30", "REPORT_SECONDS = 20", set()),
             ("resources/loci.tsv", "DGCR8 promoter", "Promoter of DGCR8", PAGES),
             ("tests/studies/tiny.yaml", "replicates: 200", "replicates: 300",
-             {"evaluate_model", "judge_variants", "compare_models", "render_report", "all"}),
+             {"evaluate_model", "stratify_skill", "judge_variants", "compare_models", "render_report", "all"}),
             ("tests/studies/tiny.yaml", "note: Exclusive classes", "note: Classes", {"render_report", "all"}),
         ],
     )  # fmt: skip

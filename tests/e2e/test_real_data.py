@@ -141,11 +141,12 @@ def test_gue_runs_to_a_leaderboard(tmp_path, shared):
     study["models"] = {name: study["models"][name] for name in ("composition", "kmer-logistic")}
     study["evaluation"] = {"replicates": 200}
     del study["tuning"]  # as long as everything else together
+    study["datasets"] = {name: study["datasets"][name] for name in ("tf-0", "core-promoter-tata")}
     (folder / "own").mkdir()
     (folder / "own/sequences.yaml").write_text(yaml.safe_dump(study))
     run(folder, "sequences", "report", downloaded=tmp_path / "downloaded")
     table = pd.read_parquet(folder / "results/sequences/comparison.parquet")
-    assert set(table["dataset"]) == set(study["datasets"]) and len(study["datasets"]) == 6
+    assert set(table["dataset"]) == set(study["datasets"])
     for dataset in study["datasets"]:
         metrics = pd.read_parquet(folder / f"results/sequences/{dataset}/kmer-logistic/metrics.parquet")
         mean = metrics[(metrics["part"] == "test") & (metrics["metric"] == "auroc") & (metrics["target"] == -1) & (metrics["seed"] == -1)]

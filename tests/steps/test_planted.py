@@ -25,7 +25,7 @@ NET = {"filters": [16, 16], "widths": [9, 3], "pools": [8, 2], "hidden": 16, "dr
 MODELS = {
     "composition": ("composition", {"l2": 1.0}),
     "position": ("position", {"neighbours": 16, "distance": 100_000}),
-    "nearest": ("nearest", {"k": 15, "neighbours": 5}),
+    "nearest": ("nearest", {"word": 15, "neighbours": 5}),
     "net": ("basset", NET),
 }
 SCATTERED = {"rule": "blocks", "block": 10_000, "test": 40, "validation": 25, "gap": 0, "seed": 2}

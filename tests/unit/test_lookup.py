@@ -14,7 +14,7 @@ from regdna.train.data import Data
 from regdna.windows import Places
 
 NEAR = {"neighbours": 3, "distance": 1000}
-WORDS = {"k": 5, "neighbours": 3}
+WORDS = {"word": 5, "neighbours": 3}
 
 
 def places(chrom, middle):
@@ -146,8 +146,8 @@ class TestNearest:
         codes = draw.integers(0, 4, (40, 50)).astype(np.uint8)
         asked = codes[draw.integers(0, 40, 15)]
         asked[:, :20] = draw.integers(0, 4, (15, 20))
-        held = nearest.learn(codes, None, np.zeros((40, 1), bool), None, {"k": 4}, None)
-        row, weight, _ = nearest.near(held, asked, None, {"k": 4, "neighbours": 3})
+        held = nearest.learn(codes, None, np.zeros((40, 1), bool), None, {"word": 4}, None)
+        row, weight, _ = nearest.near(held, asked, None, {"word": 4, "neighbours": 3})
         for i, one in enumerate(asked):
             mine = nearest.sketches(one[None], 4)[0]
             shared = [len(np.intersect1d(mine[mine >= 0], other[other >= 0])) for other in nearest.sketches(codes, 4)]
@@ -158,7 +158,7 @@ class TestNearest:
         draw = np.random.default_rng(6)
         codes = draw.integers(0, 4, (12, 60)).astype(np.uint8)
         codes[:, :30], codes[:, 30] = codes[0, :30], N
-        held = nearest.learn(codes, None, np.zeros((12, 1), bool), None, {"k": 12}, None)
+        held = nearest.learn(codes, None, np.zeros((12, 1), bool), None, {"word": 12}, None)
         row, weight = nearest._most_shared.py_func(held["words"], held["row"], 12, nearest.sketches(codes[:1], 12), 3)
         assert (row >= 0).all()
         monkeypatch.setattr(nearest, "FREQUENT", 11)
@@ -172,9 +172,9 @@ class TestNearest:
         assert probability(logits(np.full((1, 30), N, np.uint8), None))[0] == pytest.approx([2.5 / 4, 0.5 / 4])
 
     def test_words_longer_than_a_number_are_refused(self):
-        assert context("nearest", {"k": 12, "neighbours": 5}) == (12, None) and context("position", NEAR) == (1, None)
+        assert context("nearest", {"word": 12, "neighbours": 5}) == (12, None) and context("position", NEAR) == (1, None)
         with pytest.raises(ValueError, match="31"):
-            context("nearest", {"k": 32, "neighbours": 5})
+            context("nearest", {"word": 32, "neighbours": 5})
 
 
 @pytest.mark.parametrize("exclusive", [False, True])

@@ -111,7 +111,8 @@ def test_every_model_that_is_trained_is_tuned_and_probes_are_not(shipped, traini
     }
     for regime in known.regimes:
         space = fitting(shipped, known.family, {**entry, "regime": regime})
-        assert bool(space) == (regime != "probe"), regime
+        # A look-up of training windows fits nothing.
+        assert bool(space) == (regime != "probe" and name not in ("position", "nearest")), regime
         if regime != "probe" and known.family != "row zero":
             assert {"learning_rate", "weight_decay", "batch_size", "warmup"} <= set(space["training"])
         assert not (known.family == "cnn" and start == "random") or {"dropout", "dropouts"} & set(space["parameters"])

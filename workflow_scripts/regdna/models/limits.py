@@ -24,9 +24,9 @@ def context(architecture: str, parameters: dict) -> tuple[int, int | None]:
         case "kmer-logistic":
             return parameters["k"], None
         case "nearest":
-            if parameters["k"] > 31:
-                raise ValueError(f"k is {parameters['k']}, and k-mers of 31 bp are the longest; shorten it")
-            return parameters["k"], None
+            if parameters["word"] > 31:
+                raise ValueError(f"word is {parameters['word']}, and k-mers of 31 bp are the longest; shorten it")
+            return parameters["word"], None
         case "composition" | "position" | "dnabert2":
             return 1, None
         case "basset" | "deepsea":

@@ -20,14 +20,14 @@ def learn(codes: np.ndarray, places: Places, labels: np.ndarray, known: np.ndarr
     Args:
         codes: of the training windows, uint8 (n, L).
         labels, known: of them, bool (n, T); ``known`` is None where all are.
-        parameters: ``k``.
+        parameters: ``word``, the length of k-mers.
         places, everywhere: not used.
     """
-    words = sketches(codes, parameters["k"])
+    words = sketches(codes, parameters["word"])
     row, _ = np.nonzero(words >= 0)
     words = words[words >= 0]
     order = np.argsort(words, kind="stable")
-    small = np.int32 if parameters["k"] <= 15 else np.int64
+    small = np.int32 if parameters["word"] <= 15 else np.int64
     return lookup.packed(labels, known) | {"words": words[order].astype(small), "row": row[order].astype(np.int32)}
 
 
@@ -41,12 +41,12 @@ def near(tensors: dict, codes: np.ndarray, places: Places, parameters: dict) -> 
 
     Args:
         places: not used.
-        parameters: ``k``, and ``neighbours`` at most.
+        parameters: ``word``, the length of k-mers, and ``neighbours`` at most.
 
     Returns:
         As ``lookup.opened`` wants it.
     """
-    words = sketches(codes, parameters["k"])
+    words = sketches(codes, parameters["word"])
     row, shared = _most_shared(tensors["words"], tensors["row"], len(tensors["labels"]), words, parameters["neighbours"])
     prior = np.broadcast_to(tensors["rate"], (len(codes), len(tensors["rate"])))
     return row, shared / np.maximum((words >= 0).sum(1, keepdims=True), 1), prior
