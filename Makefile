@@ -40,8 +40,9 @@ demo: setup  ## run the embedded study to results/demo/report.html (no network a
 resume: setup  ## after a kill: end what is left of the last run, unlock, go on (TARGETS=... for something else)
 	$(run) $(VENV)/bin/python workflow_scripts/resume.py $(TARGETS)
 
+# Files in the order of their names: those that run the workflow are long, and come first.
 test: setup  ## run all tests
-	$(run) $(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(run) $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: setup  ## measure the hot paths; one JSON object a line
 	@for script in tests/benchmarks/bench_*.py; do $(run) PYTHONPATH=workflow_scripts $(VENV)/bin/python $$script || exit 1; done

@@ -18,7 +18,7 @@ from regdna.plan import absent, disk, downloads, reachable, restricted, size, wo
 from regdna.provenance import code_digest
 from regdna.sources.catalogue import check_at_hand, complete
 from regdna.step import InputError
-from regdna.store import write_json
+from regdna.store import whoami, write_json
 from regdna.roster import complete_models
 from regdna.study import PUBLISHED_TARGETS, check_datasets, check_loci, read_studies, references, shared_files, weight_files
 from regdna.train import module_of, modules_of
@@ -108,13 +108,4 @@ def recipe(wildcards):
     return kept | {"training": {name: entry["training"][name] for name in used}}
 
 
-def gpus(wildcards):
-    """GPUs that share the training of a network; one for a probe, none for row zero."""
-    entry = model(wildcards)
-    trainer = module_of(entry["architecture"], entry["regime"])
-    return {"regdna.train.features": 0, "regdna.train.probe": 1}.get(trainer, entry["gpu"])
-
-
-def gpu(wildcards):
-    """One GPU for a network that is run; none for row zero."""
-    return min(1, gpus(wildcards))
+include: "machine.smk"

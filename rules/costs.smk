@@ -65,4 +65,4 @@ if not config["studies"]:  # to compare two finished ones takes neither
 
 onstart:
     check_network()
-    write_json(Path("results/store/last-run.json"), sys.argv[1:])  # for `make resume`
+    write_json(Path("results/store/last-run.json"), {**whoami(), "arguments": sys.argv[1:]})  # for `make resume`

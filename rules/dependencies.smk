@@ -22,9 +22,9 @@ rule narrow_context:
         "../envs/torch.yaml"
     threads: 2
     resources:
-        mem_mb=16000,
-        runtime=720,
-        gpu=gpu,
+        **ON_GPU,
+        mem_mb=memory(6000, 2),
+        runtime=minutes(480),
     params:
         code=model_code("narrow.py"),
         model="{model}",
@@ -52,9 +52,9 @@ rule pair_motifs:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime=240,
-        gpu=gpu,
+        **ON_GPU,
+        mem_mb=memory(6000, 1),
+        runtime=minutes(240),
     params:
         code=model_code("pair.py"),
         asked=lookup(within=STUDIES, dpath="{study}/interactions"),

@@ -18,9 +18,9 @@ rule embed_windows:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime=240,
-        gpu=gpu,
+        **ON_GPU,
+        mem_mb=memory(6000, 2),
+        runtime=minutes(240),
     params:
         code=model_code("embed.py"),
         entry=frozen,

@@ -24,8 +24,8 @@ rule evaluate_model:
         "../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000, 10),
+        runtime=minutes(60),
     params:
         code=code("evaluate.py"),
         model="{model}",
@@ -54,8 +54,8 @@ rule compare_models:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory(4000, 4),
+        runtime=minutes(60),
     params:
         code=code("compare.py"),
         margin=lookup(within=STUDIES, dpath="{study}/evaluation/margin"),

@@ -40,8 +40,8 @@ rule judge_variants:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000, 10),
+        runtime=minutes(60),
     params:
         code=code("judge.py"),
         against=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/variants/{variants}/against"),

@@ -16,8 +16,8 @@ rule tally_background:
         "../envs/data.yaml"
     resources:
         # Of 919 targets in nine strata, counts take 0.9 GB, twice while they are gathered.
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000, 4),
+        runtime=minutes(60),
     params:
         code=code("tally.py"),
     script:
@@ -40,9 +40,9 @@ rule consult_published:
         "../envs/torch.yaml"
     threads: 4
     resources:
-        mem_mb=16000,
-        runtime=480,
-        gpu=1,
+        **on(lambda wildcards: 1),
+        mem_mb=memory(12000, 2),
+        runtime=minutes(480),
     params:
         code=code("consult.py", *modules("deepsea")),
     script:
@@ -64,8 +64,8 @@ rule relate_published:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory(8000, 4),
+        runtime=minutes(240),
     params:
         code=code("relate.py"),
         replicate_count=lookup(within=STUDIES, dpath="{study}/evaluation/replicates"),

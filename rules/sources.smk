@@ -41,8 +41,8 @@ rule index_genome:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory(4000, 2),
+        runtime=minutes(60),
     params:
         code=code("index.py"),
         assembly=lookup(within=SOURCES, dpath="{source}/assembly"),

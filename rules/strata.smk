@@ -25,8 +25,8 @@ rule stratify_skill:
         "../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=memory(4000, 10),
+        runtime=minutes(120),
     params:
         code=code("stratify.py"),
         model="{model}",

@@ -22,9 +22,9 @@ rule tune_model:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime=720,
-        gpu=gpus,
+        **ON_GPUS,
+        mem_mb=memory(8000, 2),
+        runtime=training_minutes,
     params:
         code=model_code("tune.py"),
         entry=recipe,
@@ -83,9 +83,9 @@ rule train_model:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime=720,
-        gpu=gpus,
+        **ON_GPUS,
+        mem_mb=memory(8000, 2),
+        runtime=training_minutes,
     params:
         code=model_code("train.py"),
         entry=recipe,
@@ -114,9 +114,9 @@ rule predict_windows:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime=240,
-        gpu=gpu,
+        **ON_GPU,
+        mem_mb=memory(6000, 2),
+        runtime=minutes(240),
     params:
         code=model_code("predict.py"),
     script:

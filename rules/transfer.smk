@@ -21,8 +21,8 @@ rule transfer_model:
         "../envs/data.yaml"
     threads: 2
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000, 10),
+        runtime=minutes(60),
     params:
         code=code("transfer.py"),
         model="{model}",

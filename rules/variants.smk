@@ -18,8 +18,8 @@ rule read_variants:
         "../envs/data.yaml"
     resources:
         # A million variants take 1 GB.
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000, 4),
+        runtime=minutes(60),
     params:
         code=code("read.py"),
         assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
@@ -53,9 +53,9 @@ rule score_variants:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=16000,
-        runtime=240,
-        gpu=gpu,
+        **ON_GPU,
+        mem_mb=memory(8000, 2),
+        runtime=minutes(240),
     params:
         code=model_code("score.py"),
         assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),

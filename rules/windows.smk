@@ -15,8 +15,8 @@ rule tile_windows:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=memory(8000, 3),
+        runtime=minutes(60),
     params:
         code=code("tile.py"),
         windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows", default=None),
@@ -43,8 +43,8 @@ rule unpack_sequences:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=memory(4000, 8),
+        runtime=minutes(60),
     params:
         code=code("unpack.py"),
         reading=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/sequences"),
@@ -68,8 +68,8 @@ rule measure_signals:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=memory(8000, 1),
+        runtime=minutes(240),
     params:
         code=code("measure.py"),
         windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows"),
@@ -103,8 +103,8 @@ rule label_windows:
         "../envs/data.yaml"
     threads: 4
     resources:
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=memory(8000, 4),
+        runtime=minutes(60),
     params:
         code=code("label.py"),
         windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows", default=None),
@@ -131,8 +131,8 @@ rule split_windows:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=16000,
-        runtime=60,
+        mem_mb=memory(12000, 4),
+        runtime=minutes(60),
     params:
         code=code("split.py"),
         rule=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/split"),

@@ -5,8 +5,8 @@
 Without arguments the last run is gone on with, as it was started.
 
 The one script here that no rule runs (`make resume` does). A master that was killed leaves jobs behind which go on
-writing; they are asked to stop (training has saved its last epoch), their temporary files are removed, the folder is
-unlocked and Snakemake is started again with what was given.
+writing, on this machine and on a cluster; they are asked to stop (training saves its state), their temporary files are
+removed, the folder is unlocked and Snakemake is started again with what was given.
 """
 
 import json
@@ -18,7 +18,8 @@ from pathlib import Path
 
 import psutil
 
-from regdna.store import sweep
+from regdna.slurm import jobs as cluster
+from regdna.store import sweep, whoami
 
 PATIENCE_SECONDS = 30
 
@@ -31,11 +32,25 @@ def main(arguments: list[str]) -> int:
         pids = ", ".join(str(one.pid) for one in masters)
         print(f"regdna: a run is going on here (process {pids}); stop it first, or wait for it", file=sys.stderr)
         return 1
-    stop(leftovers)
-    sweep(here / "results")
     last = here / "results/store/last-run.json"
-    if not arguments and last.is_file():
-        arguments = json.loads(last.read_text())
+    run = json.loads(last.read_text()) if last.is_file() else {}
+    if elsewhere(run, here):
+        print(
+            f"regdna: the last run was started on {run['host']} (process {run['pid']}); run `make resume` there, "
+            f"or, if it has ended, delete {last.relative_to(here)} and start the run as it was started",
+            file=sys.stderr,
+        )
+        return 1
+    stop(leftovers)
+    waiting = cluster.of_folder(here)
+    if waiting:
+        print(f"ending {len(waiting)} jobs of a killed run on the cluster", file=sys.stderr)
+        if not cluster.end(waiting, here):
+            print(f"regdna: jobs {', '.join(waiting)} do not end; see squeue, and run `make resume` when they have", file=sys.stderr)
+            return 1
+    sweep(here / "results")
+    if not arguments and run:
+        arguments = run["arguments"]
         print(f"going on with: snakemake {shlex.join(arguments)}", file=sys.stderr)
     snakemake = [sys.executable, "-m", "snakemake"]
     unlocked = subprocess.run([*snakemake, "--unlock", *arguments], capture_output=True, text=True)
@@ -43,6 +58,13 @@ def main(arguments: list[str]) -> int:
         print(unlocked.stderr, file=sys.stderr)
         return unlocked.returncode
     return subprocess.run([*snakemake, *arguments]).returncode
+
+
+def elsewhere(run: dict, here: Path) -> bool:
+    """Whether a run was started on a machine that cannot be looked at from here, and may go on there: its lock is still held."""
+    if not run or run["host"] == whoami()["host"] or not any((here / ".snakemake/locks").glob("*")):
+        return False
+    return run["job"] is None or cluster.is_there(run["job"]) is not False
 
 
 def processes(here: Path) -> tuple[list[psutil.Process], list[psutil.Process]]:

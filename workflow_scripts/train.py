@@ -33,7 +33,7 @@ def main(
     sequences: Path | None = None,
     genome: list[Path] | None = None,
     threads: int = 1,
-    gpu: int = 0,
+    processes: int = 1,
     save_minutes: float = 10.0,
 ) -> None:
     """Write a checkpoint folder and what it cost.
@@ -47,7 +47,7 @@ def main(
         weights: their files, in one folder.
         embeddings: of the frozen network, for probes and for the choice of a pooling.
         tuning: settings that were chosen for the model by trials.
-        gpu: processes that share the work, one a GPU; 0 and 1 for one process.
+        processes: that share the work, one a GPU; 0 and 1 for one.
         save_minutes: between two saved states.
     """
     ledger = Ledger()
@@ -56,8 +56,8 @@ def main(
                         entry.get("control", ""), entry.get("centre", 0), tuple(entry.get("held_out", ())), seed=seed)  # fmt: skip
     with atomic_folder(checkpoint) as folder:
         cost = job.fit(
-            material, entry, model, seed, folder, store, code=code, threads=threads, processes=max(1, gpu), vault=vault, weights=weights,
-            embeddings=embeddings, save_minutes=save_minutes,
+            material, entry, model, seed, folder, store, code=code, threads=threads, processes=max(1, processes), vault=vault,
+            weights=weights, embeddings=embeddings, save_minutes=save_minutes,
         )  # fmt: skip
     state = cost.pop("state")
     ledger.entries.update(cost)

@@ -38,7 +38,7 @@ def main(
     sequences: Path | None = None,
     genome: list[Path] | None = None,
     threads: int = 1,
-    gpu: int = 0,
+    processes: int = 1,
     save_minutes: float = 10.0,
 ) -> None:
     """Write what the trial tried, how good it was and what it cost to ``result``; one whose loss diverged is a result too.
@@ -54,7 +54,7 @@ def main(
         vault: of a model with published weights, what was verified of them.
         weights: their files, in one folder.
         embeddings: of the frozen network, for the choice of a pooling.
-        gpu: processes that share the work, one a GPU; 0 and 1 for one process.
+        processes: that share the work, one a GPU; 0 and 1 for one.
         save_minutes: between two saved states.
     """
     ledger = Ledger()
@@ -68,8 +68,8 @@ def main(
     message = None
     try:
         cost = job.fit(
-            material, entry, model, seed, folder, mine, code=code, threads=threads, processes=max(1, gpu), vault=vault, weights=weights,
-            embeddings=embeddings, save_minutes=save_minutes,
+            material, entry, model, seed, folder, mine, code=code, threads=threads, processes=max(1, processes), vault=vault,
+            weights=weights, embeddings=embeddings, save_minutes=save_minutes,
         )  # fmt: skip
         del cost["state"]
     except InputError as error:

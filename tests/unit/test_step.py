@@ -112,13 +112,17 @@ class TestBind:
 
         assert bound(main, params={"model": "from params"}, wildcards={"model": "from path"}) == {"model": "from params"}
 
-    def test_gpus_come_from_the_resources_and_settings_from_the_config_where_a_main_asks(self):
-        def main(threads: int = 1, gpu: int = 0, save_minutes: float = 10.0): ...
+    def test_processes_come_from_the_resources_and_settings_from_the_config_where_a_main_asks(self):
+        def main(threads: int = 1, processes: int = 1, save_minutes: float = 10.0): ...
 
         def asks_for_neither(threads: int = 1): ...
 
-        parts = {"resources": {"mem_mb": 16000, "gpu": 2, "_cores": 4}, "config": {"save_minutes": 0.5, "study": "tiny"}, "threads": 3}
-        assert bound(main, **parts) == {"threads": 3, "gpu": 2, "save_minutes": 0.5}
+        parts = {
+            "resources": {"mem_mb": 16000, "gpu": 1, "processes": 2, "_cores": 4},
+            "config": {"save_minutes": 0.5, "study": "tiny"},
+            "threads": 3,
+        }
+        assert bound(main, **parts) == {"threads": 3, "processes": 2, "save_minutes": 0.5}
         assert bound(asks_for_neither, **parts) == {"threads": 3}
         assert bound(main, resources={"mem_mb": 100}) == {"threads": 1}
 
@@ -128,10 +132,10 @@ class TestBind:
         assert bound(main, resources={"mem_mb": 100, "runtime": 5}) == {}
 
     def test_what_the_rule_gives_goes_before_the_resources_and_the_config(self):
-        def main(gpu: int = 0, save_minutes: float = 10.0): ...
+        def main(processes: int = 1, save_minutes: float = 10.0): ...
 
-        given = {"params": {"gpu": 0, "save_minutes": 1.0}, "resources": {"gpu": 4}, "config": {"save_minutes": 2.0}}
-        assert bound(main, **given) == {"gpu": 0, "save_minutes": 1.0}
+        given = {"params": {"processes": 0, "save_minutes": 1.0}, "resources": {"processes": 4}, "config": {"save_minutes": 2.0}}
+        assert bound(main, **given) == {"processes": 0, "save_minutes": 1.0}
 
 
 SCRIPT = '''

@@ -1,6 +1,7 @@
 import copy
 import json
 import logging
+import time
 
 import numpy as np
 import pandas as pd
@@ -230,7 +231,7 @@ def tune(tmp_path, monkeypatch):
         entry = {**ENTRY, "context": 100}
         files = [tmp_path / name for name in ("windows", "splits", "targets", "table", "known")]
         drawn = {"training": {"learning_rate": 0.25}, "parameters": {}}
-        module.main(*files, tmp_path / "trial.json", entry, drawn, 0.3, "multilabel", "basset", 4, 7, tmp_path / "store", gpu=2)
+        module.main(*files, tmp_path / "trial.json", entry, drawn, 0.3, "multilabel", "basset", 4, 7, tmp_path / "store", processes=2)
         return json.loads((tmp_path / "trial.json").read_text())
 
     return run
@@ -257,6 +258,7 @@ def test_a_trial_trains_with_what_it_drew_on_its_share_and_leaves_nothing_but_it
 @pytest.mark.parametrize("processes", ["one", "several"])
 def test_a_trial_that_diverged_is_a_result(tune, tmp_path, processes):
     def fit(material, entry):
+        time.sleep(0.02)  # the ledger counts thousandths of a second
         said = InputError("models.basset: the loss is nan" if processes == "one" else "models.basset: FloatingPointError: the loss is nan")
         raise said from (FloatingPointError("the loss is nan") if processes == "one" else ValueError("a process failed"))
 

@@ -5,17 +5,18 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from regdna.staging import near
 from regdna.step import InputError
 
 
 def read_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
-    """The array of an .npy file; memory-mapped if ``mmap_mode`` says so.
+    """The array of an .npy file; memory-mapped if ``mmap_mode`` says so, from the node's own disk where the site has one.
 
     Raises:
         InputError: the file is cut short or no .npy file.
     """
     try:
-        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        return np.load(near(path) if mmap_mode == "r" else path, mmap_mode=mmap_mode, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise InputError(f"{path}: cut short or no .npy file ({error}); delete it and run again") from None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGE = "regdna"
 # What runs steps but computes no result: an edit of it must not train anything again.
-MACHINERY = {f"{PACKAGE}.{name}" for name in ("step", "store", "ledger")}
+MACHINERY = {f"{PACKAGE}.{name}" for name in ("step", "store", "staging", "ledger")}
 # An assumption goes on in the comment lines below it until one of them ends a sentence.
 ASSUMPTION = re.compile(r"#\s*ASSUME:\s*(.+(?:(?<!\.)\n[ \t]*#(?!\s*ASSUME:).+)*)")
 

@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable
 from pathlib import Path
 
+from regdna.staging import Scratch
 from regdna.store import Lease
 
 RESERVED = {"code"}  # params that tell Snakemake when to run a step again; passed only to a main() that asks for them
@@ -28,7 +29,7 @@ def run(main: Callable[..., None]) -> None:
     """Call ``main`` with the arguments of the Snakemake job that runs the calling script, or of the command line.
 
     Under Snakemake the names of input, output and params (less ``code``) must be arguments of ``main``; wildcards, threads, the
-    resource ``gpu`` and keys of the config are passed if ``main`` has them. Outside, a command line is built from the signature.
+    resource ``processes`` and keys of the config are passed if ``main`` has them. Outside, a command line is built from the signature.
     An ``InputError`` ends the process with its one line and exit code 1.
 
     Raises:
@@ -37,17 +38,18 @@ def run(main: Callable[..., None]) -> None:
     job = sys._getframe(1).f_globals.get("snakemake")
     if job is None:
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-        arguments, lease = _command_line(main), None
+        arguments, lease, disk = _command_line(main), None, None
     else:
         _log_to(job.log[0] if job.log else None)
         arguments, lease = bind(main, job), Path(f"{job.log[0]}.lease") if job.log else None
+        disk = dict(job.resources.items()).get("scratch")
     # A job that is asked to end cleans up behind itself: leases and temporary files go.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         if lease is None:
             main(**arguments)
         else:
-            with Lease(lease):
+            with Lease(lease), Scratch(disk):
                 main(**arguments)
     except InputError as error:
         log.error("regdna: %s", error)
@@ -74,9 +76,9 @@ def bind(main: Callable[..., None], job: object) -> dict:
         for name, value in part.items():
             if name not in RESERVED or name in signature.parameters:
                 given[name] = value
-    # The config and the number of GPUs are no params: a change of them must not run finished jobs again.
-    gpu = [("gpu", value) for name, value in job.resources.items() if name == "gpu"]
-    for name, value in [*job.wildcards.items(), ("threads", job.threads), *gpu, *getattr(job, "config", {}).items()]:
+    # The config and the number of processes are no params: a change of them must not run finished jobs again.
+    several = [("processes", value) for name, value in job.resources.items() if name == "processes"]
+    for name, value in [*job.wildcards.items(), ("threads", job.threads), *several, *getattr(job, "config", {}).items()]:
         if name in signature.parameters:
             given.setdefault(name, value)
     unknown = sorted(set(given) - set(signature.parameters))

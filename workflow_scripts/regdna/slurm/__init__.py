@@ -1,0 +1,1 @@
+"""Slurm: what this cluster calls things, the jobs that run there, and what they used."""

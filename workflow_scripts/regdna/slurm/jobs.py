@@ -1,0 +1,90 @@
+"""Jobs of this folder on a Slurm cluster: which are there, ending them, and what they used."""
+
+import getpass
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from regdna.slurm.ask import rows
+
+LEAVE_SECONDS = 180  # that jobs get to save their state and go
+OURS = re.compile(r"(group|rule)_")  # how the comment of a job that Snakemake sent begins
+UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def of_folder(folder: Path) -> list[str]:
+    """Numbers of this user's jobs, waiting or running, that Snakemake sent from a folder; none where there is no Slurm."""
+    found = rows(["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%A|%Z|%k"]) or []
+    return sorted({row[0] for row in found if len(row) == 3 and Path(row[1]).resolve() == folder.resolve() and OURS.match(row[2])})
+
+
+def is_there(job: str) -> bool | None:
+    """Whether a job waits or runs; None where Slurm does not answer."""
+    found = rows(["squeue", "--noheader", "--format=%A", f"--user={getpass.getuser()}"])
+    return None if found is None else [job] in found
+
+
+def end(jobs: list[str], folder: Path) -> bool:
+    """Cancel jobs and wait until they have gone; gives whether they have, within three minutes."""
+    rows(["scancel", *jobs])
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while set(of_folder(folder)) & set(jobs):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(2)
+    return True
+
+
+def used(jobs: Iterable[str]) -> dict[str, dict]:
+    """What ended jobs asked for and used, as Slurm's accounting has it.
+
+    Returns:
+        Of each job that is known: queue_seconds, wall_seconds, cpu_share (of the time of its CPUs), memory_share (of what it asked for;
+        None where nobody measured). Empty where there is no accounting.
+    """
+    asked = sorted(set(jobs))
+    if not asked:
+        return {}
+    fields = "JobIDRaw,Submit,Start,ElapsedRaw,CPUTimeRAW,TotalCPU,ReqMem,MaxRSS,NCPUS"
+    lines = rows(["sacct", "--noheader", "--parsable2", "--duplicates", f"--format={fields}", f"--jobs={','.join(asked)}"]) or []
+    found: dict[str, dict] = {}
+    for job, submit, start, wall, reserved, busy, memory, peak, cpus in (line for line in lines if len(line) == 9):
+        number, _, step = job.partition(".")
+        if not step:  # the job itself; of one that was preempted the last attempt
+            found[number] = {
+                "queue_seconds": _apart(submit, start),
+                "wall_seconds": int(wall or 0),
+                "cpu_share": _seconds(busy) / int(reserved) if int(reserved or 0) else None,
+                "memory_share": None,
+                "asked": _bytes(memory, int(cpus or 1)),
+            }
+        elif number in found and peak:
+            one = found[number]
+            share = _bytes(peak) / one["asked"] if one["asked"] else None
+            if share is not None:
+                one["memory_share"] = max(share, one["memory_share"] or 0.0)
+    return {job: {key: value for key, value in one.items() if key != "asked"} for job, one in found.items()}
+
+
+def _apart(first: str, last: str) -> float | None:
+    """Seconds between two times as ``sacct`` prints them."""
+    from datetime import datetime
+
+    try:
+        return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+    except ValueError:  # Unknown: it never began
+        return None
+
+
+def _seconds(text: str) -> float:
+    """Seconds of ``[days-][hours:]minutes:seconds[.fraction]``."""
+    days, _, rest = text.rpartition("-")
+    parts = [float(one) for one in rest.split(":")] if rest else [0.0]
+    return int(days or 0) * 86400 + sum(part * 60**power for power, part in enumerate(reversed(parts)))
+
+
+def _bytes(text: str, cpus: int = 1) -> float:
+    """Bytes of ``16G``, ``16Gn`` (a node) or ``4Gc`` (a CPU)."""
+    match = re.fullmatch(r"([\d.]+)([KMGT]?)([cn]?)", text)
+    return float(match[1]) * UNITS[match[2]] * (cpus if match[3] == "c" else 1) if match else 0.0
