@@ -1,7 +1,7 @@
 # Two commands do everything: `make demo` and `make test`. Each sets up what it needs first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo resume test bench lint docs clean
+.PHONY: help setup demo resume test test-slurm bench lint docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -40,9 +40,12 @@ demo: setup  ## run the embedded study to results/demo/report.html (no network a
 resume: setup  ## after a kill: end what is left of the last run, unlock, go on (TARGETS=... for something else)
 	$(run) $(VENV)/bin/python workflow_scripts/resume.py $(TARGETS)
 
-# Files in the order of their names: those that run the workflow are long, and come first.
+# In the order that pyproject.toml names: what runs the workflow is long, and comes first.
 test: setup  ## run all tests
 	$(run) $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-slurm: setup  ## run the tests on a Slurm cluster that they start on this machine (Debian, root)
+	$(run) $(VENV)/bin/python -m pytest tests/slurm
 
 bench: setup  ## measure the hot paths; one JSON object a line
 	@for script in tests/benchmarks/bench_*.py; do $(run) PYTHONPATH=workflow_scripts $(VENV)/bin/python $$script || exit 1; done

@@ -53,7 +53,7 @@ def rows(schema: dict, root: dict, prefix: str = "") -> list[str]:
 def page() -> str:
     """The whole page."""
     lines = ["# Configuration", "", "Generated from `rules/schemas/` and the registry of models by `make docs`; do not edit.", ""]
-    for name in ("config", "study", "sources", "tuning"):
+    for name in ("config", "study", "sources", "tuning", "site"):
         schema = yaml.safe_load((ROOT / f"rules/schemas/{name}.schema.yaml").read_text())
         lines += [f"## `{schema['title']}`", "", schema["description"], "", "| key | type | default | meaning |", "|---|---|---|---|"]
         lines += rows(schema, schema)

@@ -58,6 +58,9 @@ def check_network():
     sys.exit(1)
 
 
+STARTED = whoami()  # here, since the Slurm executor forgets which job it was started in before onstart
+
+
 if not config["studies"]:  # to compare two finished ones takes neither
     say_plan(config["study"])
     say_cost(config["study"])
@@ -65,4 +68,4 @@ if not config["studies"]:  # to compare two finished ones takes neither
 
 onstart:
     check_network()
-    write_json(Path("results/store/last-run.json"), {**whoami(), "arguments": sys.argv[1:]})  # for `make resume`
+    write_json(Path("results/store/last-run.json"), {**STARTED, "arguments": sys.argv[1:]})  # for `make resume`

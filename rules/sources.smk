@@ -74,3 +74,6 @@ rule verify_weights:
         about=lambda wildcards: {name: SOURCES[wildcards.source][name] for name in ("origin", "licence", "citation", "checkpoint")},
     script:
         "../workflow_scripts/verify.py"
+
+
+include: "preflight.smk"

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = shutil.ignore_patterns(".venv", ".git", ".snakemake", "__pycache__", ".pytest_cache", ".ruff_cache", ".whl", ".gl")
 
@@ -74,3 +76,27 @@ def step(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+MANY = (
+    {"architecture": "basset", "parameters": {"filters": [16, 16, 16], "widths": [11, 5, 3], "pools": [8, 3, 2]}},
+    {"architecture": "dnabert2", "parameters": {"hidden": 16, "layers": 1, "heads": 2, "vocabulary": 64}},
+    {"architecture": "nucleotide-transformer", "parameters": {"hidden": 32, "layers": 1, "heads": 2}, "regime": "probe"},
+)
+
+
+def write_many(folder: Path, models: int, seeds: int) -> str:
+    """A study of so many different networks on the demo's sites, beside the test studies of a clone; its name.
+
+    A CNN and a transformer are 2 + 2 x seeds jobs each, every third model is a probe and has a job a seed more; all have 12 in common.
+    """
+    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
+    study["datasets"] = {"dhs": study["datasets"]["dhs"]}
+    study["seeds"] = list(range(1, seeds + 1))
+    width = ("hidden", "intermediate", "intermediate")
+    study["models"] = {
+        f"m{one}": {**MANY[one % 3], "parameters": MANY[one % 3]["parameters"] | {width[one % 3]: 16 + one}} for one in range(models)
+    }
+    name = f"many-{models}-{seeds}"
+    (folder / f"tests/studies/{name}.yaml").write_text(yaml.safe_dump(study))
+    return name

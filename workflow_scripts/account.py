@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from regdna.slurm.jobs import USED, used
 from regdna.step import run
 from regdna.store import atomic
 
@@ -45,7 +46,8 @@ def main(compute: list[Path], ledger: Path, trials: list[Path] | None = None) ->
     Args:
         compute: ``{dataset}/{model}/seed{seed}/compute.json`` of every run.
         trials: ``{dataset}/{model}/trials/{trial}/trial.json`` of every trial; its ``compute`` is what a ``compute.json`` holds.
-        ledger: dataset, model, kind (``run`` or ``trial``), seed, trial (empty for a run) and what was measured.
+        ledger: dataset, model, kind (``run`` or ``trial``), seed, trial (empty for a run), what was measured, and what Slurm's accounts
+            say of the job where it ran as one and they can be asked.
     """
     rows = []
     for path in compute:
@@ -56,6 +58,8 @@ def main(compute: list[Path], ledger: Path, trials: list[Path] | None = None) ->
         content = json.loads(path.read_text())
         cost = content.get("compute") or {}  # of a trial that failed there may be none
         rows.append(row(dataset, model, "trial", cost.get("seed"), content["trial"], cost))
+    spent = used([one["job"] for one in rows if one["job"]])
+    rows = [one | (spent.get(one["job"]) or dict.fromkeys(USED)) for one in rows]
     with atomic(ledger) as temporary:
         pd.DataFrame(rows).astype({"seed": "Int64", "trial": "Int64"}).to_csv(temporary, sep="\t", index=False)
 

@@ -5,7 +5,7 @@
 #   cluster.sh start FOLDER     keys, state, logs and pids go there; the configuration to /etc/slurm, where Snakemake's jobs look for it
 #   cluster.sh stop FOLDER      ends, by pid, what start began, and removes the configuration
 #
-# Needs root and Debian. Refuses a machine that has a Slurm configuration of its own.
+# Needs root and Debian. Refuses a machine that has a Slurm configuration of its own. Exit code 3: it may not, here; 1: it went wrong.
 set -euo pipefail
 
 MARK="# the test cluster of regdna"
@@ -13,16 +13,17 @@ CONF=/etc/slurm/slurm.conf
 PACKAGES=(slurmctld slurmd slurm-client munge)
 
 fail() { echo "cluster.sh: $*" >&2; exit 1; }
+may_not() { echo "cluster.sh: $*" >&2; exit 3; }
 
 install_packages() {
     command -v slurmctld slurmd sbatch munged >/dev/null && return
-    [ "$(id -u)" = 0 ] || fail "no root, to install ${PACKAGES[*]}"
-    command -v apt-get >/dev/null || fail "no apt-get, to install ${PACKAGES[*]}"
+    [ "$(id -u)" = 0 ] || may_not "no root, to install ${PACKAGES[*]}"
+    command -v apt-get >/dev/null || may_not "no apt-get, to install ${PACKAGES[*]}"
     # Packages must not start daemons of their own.
     local policy=/usr/sbin/policy-rc.d had=yes
     [ -e "$policy" ] || { had=no; printf '#!/bin/sh\nexit 101\n' > "$policy"; chmod +x "$policy"; }
     apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${PACKAGES[@]}" >/dev/null ||
-        fail "could not install ${PACKAGES[*]}"
+        may_not "could not install ${PACKAGES[*]}"
     [ "$had" = yes ] || rm "$policy"
 }
 
@@ -32,6 +33,9 @@ configure() {
     for number in 0 1; do  # a GPU must be a character device, or CUDA_VISIBLE_DEVICES stays empty
         [ -c "$folder/gpu$number" ] || mknod "$folder/gpu$number" c 1 3
     done
+    # What each task was given of the GPUs: a line a task.
+    printf '#!/bin/sh\necho "$SLURM_JOB_ID ${CUDA_VISIBLE_DEVICES:-none}" >> %s/visible\n' "$folder" > "$folder/prolog"
+    chmod +x "$folder/prolog"
     mkdir -p /etc/slurm
     cat > "$CONF" <<END
 $MARK
@@ -51,6 +55,7 @@ SlurmdLogFile=$folder/slurmd-%n.log
 MpiDefault=none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
+TaskProlog=$folder/prolog
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=2
 JobAcctGatherParams=OverMemoryKill
@@ -78,8 +83,8 @@ END
 
 start() {
     local folder
-    [ "$(id -u)" = 0 ] || fail "no root, to start slurmd"
-    if [ -e "$CONF" ] && ! grep -qxF "$MARK" "$CONF"; then fail "$CONF is another cluster's; it is left alone"; fi
+    [ "$(id -u)" = 0 ] || may_not "no root, to start slurmd"
+    if [ -e "$CONF" ] && ! grep -qxF "$MARK" "$CONF"; then may_not "$CONF is another cluster's; it is left alone"; fi
     mkdir -p "$1" && folder=$(cd "$1" && pwd)
     mkdir -p "$folder/state" "$folder/spool-node1" "$folder/spool-node2"
     configure "$folder"

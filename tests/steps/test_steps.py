@@ -459,6 +459,19 @@ def test_the_ledger_has_a_row_a_trial_and_counts_what_failed(tmp_path):
     assert rows["joules"].isna().all() and rows["utilisation"][0] == 0.25
 
 
+def test_the_ledger_has_what_slurm_s_accounts_say_of_a_job(tmp_path, monkeypatch):
+    module = step("account")
+    told = {"queue_seconds": 3.0, "slurm_seconds": 9, "cpu_share": 0.5, "memory_share": 0.25}
+    monkeypatch.setattr(module, "used", lambda jobs: {"77": told} if jobs == ["77", "78"] else pytest.fail(str(jobs)))
+    paths = [tmp_path / f"tiny/sites/toy/seed{seed}/compute.json" for seed in (1, 2, 3)]
+    for path, job in zip(paths, ("77", None, "78"), strict=True):
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"job": job}))
+    module.main(paths, tmp_path / "ledger.tsv")
+    rows = pd.read_csv(tmp_path / "ledger.tsv", sep="\t")
+    assert rows.iloc[0][list(told)].to_dict() == told and rows.iloc[1:][list(told)].isna().all(axis=None)
+
+
 def test_an_opened_checkpoint_tells_its_strands_apart(sites, trained):
     codes = np.load(sites / "sequences.npy")[:4]
     odds = Classifier(trained / "checkpoint").strands(codes, np.zeros(4))

@@ -202,6 +202,15 @@ class TestLease:
             pass
         assert read_lease(path) == elsewhere()
 
+    def test_a_job_that_was_preempted_does_not_wait_for_itself(self, path, monkeypatch):
+        monkeypatch.setenv("SLURM_JOB_ID", "12")
+        written(path, json.dumps(elsewhere()))
+        with Lease(path, 0):
+            assert read_lease(path) == whoami()
+        written(path, json.dumps(elsewhere() | {"job": "13"}))
+        with pytest.raises(TimeoutError), Lease(path, 0):
+            pass
+
     def test_a_stale_lease_of_another_host_is_taken(self, path):
         written(path, json.dumps(elsewhere()), store.STALE_SECONDS + 60)
         with Lease(path, 0):

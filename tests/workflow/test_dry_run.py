@@ -1,8 +1,11 @@
 """What `snakemake -n` plans from a fresh clone, and what it says of a broken study."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from workflow_tools import ROOT, clone, environment, planned, snakemake
@@ -53,10 +56,44 @@ def test_an_unknown_result_is_refused(fresh):
     assert result.returncode == 1
 
 
-def test_the_slurm_profile_is_found_by_its_name(fresh):
-    arguments = [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "all"]
-    result = subprocess.run(arguments, cwd=fresh, env=environment(), capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def without_slurm(tmp_path_factory):
+    """An environment in which `snakemake` is found, but no command of Slurm, even where it is installed beside it."""
+    tools = tmp_path_factory.mktemp("tools")
+    for name in ("snakemake", "python", "bash", "which"):
+        (tools / name).symlink_to(shutil.which(name, path=environment()["PATH"]))
+    return environment() | {"PATH": str(tools)}
+
+
+@pytest.mark.parametrize(
+    ("profile", "command"), [("slurm", ["bash", "profiles/slurm/master.sh"]), ("workstation", ["snakemake", "--profile", "workstation"])]
+)
+def test_a_profile_is_found_by_its_name_and_plans_without_slurm(fresh, without_slurm, profile, command):
+    assert (fresh / profile).readlink() == Path("profiles") / profile
+    arguments = [*command, "-n", "results/demo/dhs/basset/metrics.parquet"]
+    result = subprocess.run(arguments, cwd=fresh, env=without_slurm, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+    assert f"Using profiles {profile} and workflow specific profile profiles/default" in result.stderr
+    assert "rule train_model:" in result.stdout
+
+
+def test_the_workstation_profile_runs_one_job_on_the_gpu_at_a_time_and_leaves_content_to_the_default(fresh, monkeypatch):
+    from snakemake.cli import get_argument_parser
+
+    monkeypatch.chdir(fresh)
+    given = get_argument_parser(profiles=["workstation"]).parse_args([])
+    limits = {name: limit.value for name, limit in given.resources.items()}
+    assert limits["gpu"] == 1
+    assert 0.85 < limits["mem_mb"] * 1_000_000 / psutil.virtual_memory().total <= 0.9
+    assert given.cores and given.keep_going
+    written = {name: set(yaml.safe_load((fresh / f"profiles/{name}/config.v9+.yaml").read_text())) for name in ("default", "workstation")}
+    assert written["default"] & written["workstation"] == {"__use_yte__", "__definitions__"}
+
+
+def test_a_master_that_was_sent_from_elsewhere_says_so(fresh, tmp_path):
+    script = ["bash", str(fresh / "profiles/slurm/master.sh"), "-n"]
+    result = subprocess.run(script, cwd=fresh, env=environment() | {"SLURM_SUBMIT_DIR": str(tmp_path)}, capture_output=True, text=True)
+    assert result.returncode == 1 and result.stderr == f"regdna: {tmp_path} is not the root of the repository; run sbatch there\n"
 
 
 def test_lint_is_clean(fresh):

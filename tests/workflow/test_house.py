@@ -12,8 +12,8 @@ SCRIPTS = ROOT / "workflow_scripts"
 LIBRARY = SCRIPTS / "regdna"
 # Lowest first; a module imports only from names before its own. A package stands for all in it, in any order.
 FLOORS = [
-    "store", "step", "provenance", "manifest", "tuning", "roster", "cell_types", "dependencies", "study", "plan", "estimate",
-    "attempts", "ledger",
+    "store", "staging", "step", "provenance", "manifest", "slurm", "survey", "tuning", "roster", "cell_types", "dependencies", "study",
+    "plan", "estimate", "attempts", "ledger",
     "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "controls", "targets", "negatives", "homology", "splits",
     "haplotypes", "tokenisers", "metrics", "motifs", "sources", "elements",
     "models",
@@ -22,7 +22,7 @@ FLOORS = [
     "strata", "transfer", "contexts", "interactions", "measured", "agreement",
     "plots", "tracks", "page",
 ]  # fmt: skip
-TARGETS = {"all", "sources", "vault", "windows", "train", "variants", "evaluate", "report", "compare"}
+TARGETS = {"all", "sources", "vault", "windows", "train", "variants", "evaluate", "report", "compare", "preflight"}
 # Scripts that no rule runs.
 LONE_SCRIPTS = {"resolve.py", "resume.py"}
 

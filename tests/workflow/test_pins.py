@@ -34,6 +34,17 @@ def test_conda_environments_have_the_same_pins(path):
         assert wanted[package.lower()] == version, f"{path.name}: {line}"
 
 
+def test_the_image_takes_its_pins_from_requirements():
+    text = (ROOT / "envs/regdna.def").read_text()
+    assert "==" not in text and "From: python:3.11-" in text
+    copied = dict(line.split() for line in text.partition("%files\n")[2].partition("\n\n")[0].splitlines())
+    assert set(copied) == {"requirements.txt", "requirements-lock.txt"}
+    installed = next(line for line in text.splitlines() if line.strip().startswith("pip install"))
+    assert f"-c {copied['requirements-lock.txt']} -r {copied['requirements.txt']}" in installed
+    tested = text.partition("%test\n")[2].partition("\n\n")[0]
+    assert "snakemake --version" in tested and "import torch" in tested
+
+
 def test_torch_comes_first():
     first = next(line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#"))
     assert first.startswith("torch=="), "another package would choose torch's build"

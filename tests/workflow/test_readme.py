@@ -18,6 +18,7 @@ from regdna import models
 from regdna.alphabet import encode
 
 PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+MASTER = "profiles/slurm/master.sh"
 README, MODELS = PAGES["README.md"], PAGES["models.md"]
 
 
@@ -36,6 +37,10 @@ def commands(program: str) -> dict[str, list[str]]:
 
 SNAKEMAKE = commands("snakemake")
 PYTHON = commands("python")
+# What is given to profiles/slurm/master.sh is given to Snakemake.
+SNAKEMAKE |= {
+    text: ["snakemake", "--profile", "slurm", *one[one.index(MASTER) + 1 :]] for text, one in commands("sbatch").items() if MASTER in one
+}
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +79,7 @@ def test_snakemake_takes_every_command_line(text, capsys):
         given = parsed(SNAKEMAKE[text][1:])
     except SystemExit:
         pytest.fail(f"{text}: {capsys.readouterr().err.splitlines()[-1]}")
+    assert all((ROOT / one / "config.v9+.yaml").is_file() for one in given["profile"] or [] if one != "mysite"), text
     # An option that takes a list must not have taken the targets.
     assert all("=" in one for one in given["config"] or []), text
 
@@ -83,7 +89,7 @@ def test_every_target_of_a_command_can_be_asked_for(fresh):
     wanted = {}
     for arguments in SNAKEMAKE.values():
         given = parsed(arguments[1:])
-        if not (given["profile"] or given["report"] or "compare" in given["targets"]):  # which needs two finished studies
+        if not (given["report"] or "compare" in given["targets"]):  # which needs two finished studies
             settings = tuple(one for one in given["config"] or [] if not one.startswith("downloaded="))
             if "study=mine" in settings:
                 settings = ("study=mine", "study_folder=studies")

@@ -181,6 +181,8 @@ def alive(holder: dict | None, path: Path) -> bool:
             return abs(process.create_time() - holder["started"]) < 2 and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
+    if holder is not None and holder.get("job") and holder["job"] == os.environ.get("SLURM_JOB_ID"):
+        return False  # this very job, before it was preempted and begun anew on another node
     patience = UNWRITTEN_SECONDS if holder is None else STALE_SECONDS
     try:
         return time.time() - path.stat().st_mtime < patience

@@ -10,7 +10,7 @@ from regdna.dependencies import check_dependencies
 from regdna.manifest import nearest, read_yaml, validate
 from regdna.step import InputError
 
-RESERVED_NAMES = ("sources", "store", "logs", "compare")
+RESERVED_NAMES = ("sources", "store", "logs", "compare", "slurm", "preflight")
 PUBLISHED_TARGETS = "deepsea-names/predictor.names"  # what the outputs of DeepSEA's published weights are
 SUBSTITUTION = re.compile(r"^(?P<chrom>[^\s:]+):(?P<position>\d+)(?P<ref>[ACGT])>(?!(?P=ref))(?P<alt>[ACGT])$")
 NAME = re.compile(r"^[a-z0-9-]+$")

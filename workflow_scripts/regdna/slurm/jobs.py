@@ -4,12 +4,14 @@ import getpass
 import re
 import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 from regdna.slurm.ask import rows
 
 LEAVE_SECONDS = 180  # that jobs get to save their state and go
 OURS = re.compile(r"(group|rule)_")  # how the comment of a job that Snakemake sent begins
+USED = ("queue_seconds", "slurm_seconds", "cpu_share", "memory_share")
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -40,8 +42,9 @@ def used(jobs: Iterable[str]) -> dict[str, dict]:
     """What ended jobs asked for and used, as Slurm's accounting has it.
 
     Returns:
-        Of each job that is known: queue_seconds, wall_seconds, cpu_share (of the time of its CPUs), memory_share (of what it asked for;
-        None where nobody measured). Empty where there is no accounting.
+        Of each job that is known, by ``USED``: seconds in the queue and at work (of the last attempt, where Slurm made several), the share
+        of the time of its CPUs that they were busy, and its peak memory as a share of what it asked for; None where nobody measured.
+        Empty where there is no accounting.
     """
     asked = sorted(set(jobs))
     if not asked:
@@ -54,7 +57,7 @@ def used(jobs: Iterable[str]) -> dict[str, dict]:
         if not step:  # the job itself; of one that was preempted the last attempt
             found[number] = {
                 "queue_seconds": _apart(submit, start),
-                "wall_seconds": int(wall or 0),
+                "slurm_seconds": int(wall or 0),
                 "cpu_share": _seconds(busy) / int(reserved) if int(reserved or 0) else None,
                 "memory_share": None,
                 "asked": _bytes(memory, int(cpus or 1)),
@@ -69,8 +72,6 @@ def used(jobs: Iterable[str]) -> dict[str, dict]:
 
 def _apart(first: str, last: str) -> float | None:
     """Seconds between two times as ``sacct`` prints them."""
-    from datetime import datetime
-
     try:
         return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
     except ValueError:  # Unknown: it never began

@@ -23,6 +23,8 @@ def read_site(path: Path = SITE) -> dict:
     content = validate(read_yaml(path) if path.is_file() else {}, read_yaml(SCHEMA), str(path))
     if "partition" in content and "partitions" in content:
         raise InputError(f"{path}: partition and partitions are both given; keep one")
+    if "account" in content and not content["accounting"]:
+        raise InputError(f"{path}: account: a cluster without accounting charges nobody; take `account` or `accounting: false` away")
     return content
 
 
@@ -39,6 +41,21 @@ def site(path: Path = SITE) -> dict:
     except InputError as error:
         print(f"regdna: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def request(content: dict, gpus: int) -> list[str]:
+    """Options of ``sbatch`` that send a job with so many GPUs where the site wants it."""
+    said = [f"--{name}={content[name]}" for name in ("account", "qos", "constraint") if name in content]
+    if "partition" in content:
+        said.append(f"--partition={content['partition']}")
+    for name, limits in content.get("partitions", {}).items():
+        if (limits["max_gpu"] >= gpus) if gpus else not limits["max_gpu"]:
+            said.append(f"--partition={name}")
+            break
+    if gpus:
+        kind = f"{content['gpu_model']}:" if "gpu_model" in content else ""
+        said.append(f"--gres=gpu:{kind}{gpus}" if content["gpu_request"] == "gres" else f"--gpus={kind}{gpus}")
+    return [*said, *content["extra"].split()]
 
 
 def quoted(text: str) -> str:
