@@ -28,13 +28,16 @@ def beside_models(study):
     ]
 
 
+@cache
+def row_zero(study, dataset):
+    """Results of every model of row zero on a dataset, controls left out."""
+    folders = results_of(study, lambda entry: ARCHITECTURES[entry["architecture"]].family == "row zero" and not entry["control"])
+    return [path for path in folders if Path(path).parts[2] == dataset]
+
+
 def row_zero_of(wildcards, file):
     """A file of every model of row zero on a dataset, controls left out."""
-    return [
-        f"{path}/{file}"
-        for path in results_of(wildcards.study, lambda entry: ARCHITECTURES[entry["architecture"]].family == "row zero")
-        if Path(path).parts[2] == wildcards.dataset and not STUDIES[wildcards.study]["models"][Path(path).parts[3]]["control"]
-    ]
+    return [f"{path}/{file}" for path in row_zero(wildcards.study, wildcards.dataset)]
 
 
 def held_out(wildcards):

@@ -108,4 +108,5 @@ def recipe(wildcards):
     return kept | {"training": {name: entry["training"][name] for name in used}}
 
 
+include: "keys.smk"
 include: "machine.smk"

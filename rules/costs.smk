@@ -5,12 +5,14 @@ from regdna.estimate import SPEEDS, check_budget, estimate, known_counts, past_r
 
 def say_plan(study):
     """Say before a run, dry or not, what it will download and hold."""
+    if not workflow.is_main_process:  # a job looks at no file but its own
+        return
     missing = [path.removeprefix("results/sources/") for path in sources_of(study) if not Path(path).is_file()]
     files, total, unknown = downloads(missing, SOURCES)
-    if workflow.is_main_process and config["downloaded"]:
+    if config["downloaded"]:
         for path, url in absent(missing, SOURCES, Path(config["downloaded"])).items():
             print(f"regdna: {config['downloaded']}: {path} is not there; fetch {url}", file=sys.stderr)
-    elif files and workflow.is_main_process:
+    elif files:
         held = disk(STUDIES[study], SOURCES, ASSEMBLIES.groupby("assembly")["length"].sum().to_dict())
         more = f", and {unknown} files of unknown size" if unknown else ""
         print(
@@ -18,7 +20,7 @@ def say_plan(study):
             f"about {words(held)} of disk without checkpoints",
             file=sys.stderr,
         )
-    for source, licence in restricted(STUDIES[study], SOURCES).items() if workflow.is_main_process else ():
+    for source, licence in restricted(STUDIES[study], SOURCES).items():
         print(f"regdna: study {study}: weights {source}: {licence}", file=sys.stderr)
 
 

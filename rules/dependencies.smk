@@ -28,8 +28,8 @@ rule narrow_context:
     params:
         code=model_code("narrow.py"),
         model="{model}",
-        contexts=lookup(within=STUDIES, dpath="{study}/evaluation/contexts"),
-        replicate_count=lookup(within=STUDIES, dpath="{study}/evaluation/replicates"),
+        contexts=said(STUDIES, "{study}/evaluation/contexts"),
+        replicate_count=said(STUDIES, "{study}/evaluation/replicates"),
     script:
         "../workflow_scripts/narrow.py"
 
@@ -57,7 +57,7 @@ rule pair_motifs:
         runtime=minutes(240),
     params:
         code=model_code("pair.py"),
-        asked=lookup(within=STUDIES, dpath="{study}/interactions"),
-        replicate_count=lookup(within=STUDIES, dpath="{study}/evaluation/replicates"),
+        asked=said(STUDIES, "{study}/interactions"),
+        replicate_count=said(STUDIES, "{study}/evaluation/replicates"),
     script:
         "../workflow_scripts/pair.py"

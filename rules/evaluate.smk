@@ -29,8 +29,8 @@ rule evaluate_model:
     params:
         code=code("evaluate.py"),
         model="{model}",
-        labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
-        replicate_count=lookup(within=STUDIES, dpath="{study}/evaluation/replicates"),
+        labels=said(STUDIES, "{study}/datasets/{dataset}/labels"),
+        replicate_count=said(STUDIES, "{study}/evaluation/replicates"),
     script:
         "../workflow_scripts/evaluate.py"
 
@@ -58,7 +58,7 @@ rule compare_models:
         runtime=minutes(60),
     params:
         code=code("compare.py"),
-        margin=lookup(within=STUDIES, dpath="{study}/evaluation/margin"),
+        margin=said(STUDIES, "{study}/evaluation/margin"),
     script:
         "../workflow_scripts/compare.py"
 

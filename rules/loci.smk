@@ -24,9 +24,9 @@ rule mutagenise_locus:
     params:
         code=model_code("mutagenise.py"),
         place=place,
-        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
-        shifts=lookup(within=STUDIES, dpath="{study}/effects/shifts"),
-        deletions=lookup(within=STUDIES, dpath="{study}/effects/deletions"),
+        assembly=said(STUDIES, "{study}/datasets/{dataset}/assembly"),
+        shifts=said(STUDIES, "{study}/effects/shifts"),
+        deletions=said(STUDIES, "{study}/effects/deletions"),
     script:
         "../workflow_scripts/mutagenise.py"
 
@@ -54,7 +54,7 @@ rule document_locus:
         runtime=30,
     params:
         code=code("document.py"),
-        title=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/title"),
+        title=said(STUDIES, "{study}/datasets/{dataset}/title"),
         invocation=invocation,
     script:
         "../workflow_scripts/document.py"

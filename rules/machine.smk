@@ -45,13 +45,18 @@ def within(asked):
 
 
 @cache
+def speeds():
+    """Bases of each assembly and the table of speeds, read once."""
+    return ASSEMBLIES.groupby("assembly")["length"].sum().to_dict(), read_table(Path("resources/speed.tsv"), SPEEDS, key="name")
+
+
+@cache
 def one_training(study, dataset, model):
     """Hours on a GPU that a model's training on a dataset with one seed is estimated to take; 0 without a GPU, None where nobody knows."""
     content = STUDIES[study]
     entry = content["models"][model] | {"datasets": [dataset], "tuning": {}}
     alone = content | {"datasets": {dataset: content["datasets"][dataset]}, "models": {model: entry | {"seeds": entry["seeds"][:1]}}}
-    bases = ASSEMBLIES.groupby("assembly")["length"].sum().to_dict()
-    return estimate(alone, SOURCES, bases, read_table(Path("resources/speed.tsv"), SPEEDS, key="name")).hours[model]
+    return estimate(alone, SOURCES, *speeds()).hours[model]
 
 
 def gpus(wildcards):

@@ -21,7 +21,7 @@ rule rebuild_elements:
         runtime=10,
     params:
         code=code("rebuild.py"),
-        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
+        assembly=said(STUDIES, "{study}/datasets/{dataset}/assembly"),
     script:
         "../workflow_scripts/rebuild.py"
 
@@ -44,7 +44,7 @@ rule judge_variants:
         runtime=minutes(60),
     params:
         code=code("judge.py"),
-        against=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/variants/{variants}/against"),
-        replicate_count=lookup(within=STUDIES, dpath="{study}/evaluation/replicates"),
+        against=said(STUDIES, "{study}/datasets/{dataset}/variants/{variants}/against"),
+        replicate_count=said(STUDIES, "{study}/evaluation/replicates"),
     script:
         "../workflow_scripts/judge.py"

@@ -116,6 +116,13 @@ def frozen(wildcards):
     }
 
 
+@cache
+def networks(study, dataset):
+    """The models of a dataset, each with its seeds and what decides its embeddings: looked up once, not by each job for all others."""
+    look = lambda model: SimpleNamespace(study=study, dataset=dataset, model=model)
+    return [(model, STUDIES[study]["models"][model]["seeds"], frozen(look(model))) for model in models_of(study, dataset)]
+
+
 def embedded(wildcards):
     """The embeddings that a model's training reads: those of the first model of the study whose network is the same before training."""
     wanted, study = frozen(wildcards), STUDIES[wildcards.study]
@@ -123,9 +130,8 @@ def embedded(wildcards):
         return {}
     # A network that is published and frozen has no seed; a trial has the first.
     seed = study["seeds"][0] if wanted["initialisation"] == "published" else int(wildcards.get("seed", study["seeds"][0]))
-    for first in models_of(wildcards.study, wildcards.dataset):
-        other = SimpleNamespace(study=wildcards.study, dataset=wildcards.dataset, model=first)
-        if seed in model(other)["seeds"] and frozen(other) == wanted:
+    for first, seeds, network in networks(wildcards.study, wildcards.dataset):
+        if seed in seeds and network == wanted:
             break
     return {"embeddings": f"results/{wildcards.study}/{wildcards.dataset}/{first}/seed{seed}/embeddings"}
 

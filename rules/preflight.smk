@@ -15,10 +15,10 @@ rule preflight:
         "results/preflight/logs/preflight.log",
     benchmark:
         "results/preflight/benchmarks/preflight.jsonl"
+    retries: 0
     localrule: True
     conda:
         "../envs/data.yaml"
-    retries: 0
     resources:
         mem_mb=1000,
         runtime=10,
@@ -36,10 +36,10 @@ rule survey_login:
         "results/preflight/logs/{study}/login.log",
     benchmark:
         "results/preflight/benchmarks/{study}/login.jsonl"
+    retries: 0
     localrule: True
     conda:
         "../envs/data.yaml"
-    retries: 0
     resources:
         mem_mb=1000,
         runtime=10,

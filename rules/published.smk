@@ -68,6 +68,6 @@ rule relate_published:
         runtime=minutes(240),
     params:
         code=code("relate.py"),
-        replicate_count=lookup(within=STUDIES, dpath="{study}/evaluation/replicates"),
+        replicate_count=said(STUDIES, "{study}/evaluation/replicates"),
     script:
         "../workflow_scripts/relate.py"

@@ -19,7 +19,7 @@ rule fetch_source:
         runtime=60,
     params:
         code=code("fetch.py"),
-        expected=lookup(within=SOURCES, dpath="{source}/files/{file}"),
+        expected=said(SOURCES, "{source}/files/{file}"),
         lock="resources/sources.lock.tsv",
     script:
         "../workflow_scripts/fetch.py"
@@ -45,7 +45,7 @@ rule index_genome:
         runtime=minutes(60),
     params:
         code=code("index.py"),
-        assembly=lookup(within=SOURCES, dpath="{source}/assembly"),
+        assembly=said(SOURCES, "{source}/assembly"),
     script:
         "../workflow_scripts/index.py"
 

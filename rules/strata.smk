@@ -30,7 +30,7 @@ rule stratify_skill:
     params:
         code=code("stratify.py"),
         model="{model}",
-        labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
-        replicate_count=lookup(within=STUDIES, dpath="{study}/evaluation/replicates"),
+        labels=said(STUDIES, "{study}/datasets/{dataset}/labels"),
+        replicate_count=said(STUDIES, "{study}/evaluation/replicates"),
     script:
         "../workflow_scripts/stratify.py"

@@ -29,9 +29,9 @@ rule tune_model:
         code=model_code("tune.py"),
         entry=recipe,
         drawn=drawn,
-        share=lookup(within=STUDIES, dpath="{study}/tuning/share"),
-        labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
-        seed=lookup(within=STUDIES, dpath="{study}/seeds/0"),
+        share=said(STUDIES, "{study}/tuning/share"),
+        labels=said(STUDIES, "{study}/datasets/{dataset}/labels"),
+        seed=said(STUDIES, "{study}/seeds/0"),
         store="results/store",
     script:
         "../workflow_scripts/tune.py"
@@ -89,7 +89,7 @@ rule train_model:
     params:
         code=model_code("train.py"),
         entry=recipe,
-        labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
+        labels=said(STUDIES, "{study}/datasets/{dataset}/labels"),
         store="results/store",
     script:
         "../workflow_scripts/train.py"

@@ -26,8 +26,8 @@ rule transfer_model:
     params:
         code=code("transfer.py"),
         model="{model}",
-        labels=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
+        labels=said(STUDIES, "{study}/datasets/{dataset}/labels"),
         held_out=held_out,
-        replicate_count=lookup(within=STUDIES, dpath="{study}/evaluation/replicates"),
+        replicate_count=said(STUDIES, "{study}/evaluation/replicates"),
     script:
         "../workflow_scripts/transfer.py"

@@ -22,10 +22,10 @@ rule read_variants:
         runtime=minutes(60),
     params:
         code=code("read.py"),
-        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
-        mismatch=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/variants/{variants}/mismatch"),
-        broken=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/variants/{variants}/broken"),
-        place_on=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/variants/{variants}/genome"),
+        assembly=said(STUDIES, "{study}/datasets/{dataset}/assembly"),
+        mismatch=said(STUDIES, "{study}/datasets/{dataset}/variants/{variants}/mismatch"),
+        broken=said(STUDIES, "{study}/datasets/{dataset}/variants/{variants}/broken"),
+        place_on=said(STUDIES, "{study}/datasets/{dataset}/variants/{variants}/genome"),
     script:
         "../workflow_scripts/read.py"
 
@@ -58,8 +58,8 @@ rule score_variants:
         runtime=minutes(240),
     params:
         code=model_code("score.py"),
-        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
-        shifts=lookup(within=STUDIES, dpath="{study}/effects/shifts"),
-        align=lookup(within=STUDIES, dpath="{study}/effects/align"),
+        assembly=said(STUDIES, "{study}/datasets/{dataset}/assembly"),
+        shifts=said(STUDIES, "{study}/effects/shifts"),
+        align=said(STUDIES, "{study}/effects/align"),
     script:
         "../workflow_scripts/score.py"

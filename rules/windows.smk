@@ -19,9 +19,9 @@ rule tile_windows:
         runtime=minutes(60),
     params:
         code=code("tile.py"),
-        windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows", default=None),
-        block=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/block"),
-        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
+        windows=said(STUDIES, "{study}/datasets/{dataset}/windows", default=None),
+        block=said(STUDIES, "{study}/datasets/{dataset}/block"),
+        assembly=said(STUDIES, "{study}/datasets/{dataset}/assembly"),
     script:
         "../workflow_scripts/tile.py"
 
@@ -47,8 +47,8 @@ rule unpack_sequences:
         runtime=minutes(60),
     params:
         code=code("unpack.py"),
-        reading=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/sequences"),
-        kind=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
+        reading=said(STUDIES, "{study}/datasets/{dataset}/sequences"),
+        kind=said(STUDIES, "{study}/datasets/{dataset}/labels"),
     script:
         "../workflow_scripts/unpack.py"
 
@@ -72,8 +72,8 @@ rule measure_signals:
         runtime=minutes(240),
     params:
         code=code("measure.py"),
-        windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows"),
-        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
+        windows=said(STUDIES, "{study}/datasets/{dataset}/windows"),
+        assembly=said(STUDIES, "{study}/datasets/{dataset}/assembly"),
     script:
         "../workflow_scripts/measure.py"
 
@@ -107,11 +107,11 @@ rule label_windows:
         runtime=minutes(60),
     params:
         code=code("label.py"),
-        windows=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/windows", default=None),
-        definitions=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/targets", default=None),
-        negatives=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/negatives", default=None),
-        assembly=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/assembly"),
-        kind=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/labels"),
+        windows=said(STUDIES, "{study}/datasets/{dataset}/windows", default=None),
+        definitions=said(STUDIES, "{study}/datasets/{dataset}/targets", default=None),
+        negatives=said(STUDIES, "{study}/datasets/{dataset}/negatives", default=None),
+        assembly=said(STUDIES, "{study}/datasets/{dataset}/assembly"),
+        kind=said(STUDIES, "{study}/datasets/{dataset}/labels"),
     script:
         "../workflow_scripts/label.py"
 
@@ -135,7 +135,7 @@ rule split_windows:
         runtime=minutes(60),
     params:
         code=code("split.py"),
-        rule=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/split"),
-        training_sites=lookup(within=STUDIES, dpath="{study}/datasets/{dataset}/training_sites"),
+        rule=said(STUDIES, "{study}/datasets/{dataset}/split"),
+        training_sites=said(STUDIES, "{study}/datasets/{dataset}/training_sites"),
     script:
         "../workflow_scripts/split.py"

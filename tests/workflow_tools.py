@@ -54,7 +54,11 @@ def snakemake(
 
 def planned(folder: Path, *arguments: str, study: str | None = "tiny", studies: str = "tests/studies") -> dict[str, int]:
     """Jobs that a dry run would do: rule to count, without the total; empty if nothing is to be done."""
-    result = snakemake(folder, "-n", "--quiet=host", *arguments, study=study, studies=studies)
+    return counted(snakemake(folder, "-n", "--quiet=host", *arguments, study=study, studies=studies))
+
+
+def counted(result: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """Jobs by rule that a finished dry run says it would do."""
     assert result.returncode == 0, result.stderr
     if "Nothing to be done" in result.stdout + result.stderr:
         return {}

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +17,25 @@ import psutil
 import pyBigWig
 import pytest
 import yaml
-from workflow_tools import clone, command, compute, environment, planned, snakemake
+from workflow_tools import ROOT, clone, command, compute, counted, environment, planned, snakemake
 
 from regdna.targets import Targets
 
 pytestmark = pytest.mark.slow
 
 PAGES = {"render_report", "document_locus", "all"}
+
+
+def recipes() -> list:
+    """Rows of the table of recipes: what is done first, the command, and how many jobs of which rule it runs."""
+    found = []
+    for line in (ROOT / "docs/reruns.md").read_text().splitlines():
+        title, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and cells[1].startswith("`snakemake "):
+            runs = {name: int(count or 1) for name, count in re.findall(r"`(\w+)`(?: (\d+))?", cells[2])}
+            found.append(pytest.param(cells[0].strip("`"), cells[1].strip("`"), runs, id=title))
+    assert len(found) == 12, "the table of docs/reruns.md is not read whole"
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +110,6 @@ class TestFinished:
             ("workflow_scripts/regdna/metrics.py", '"""Point metrics', '"""Metrics', set()),
             ("workflow_scripts/regdna/metrics.py", "positives = int(labels.sum())", "positives = int(np.sum(labels))",
              {"evaluate_model", "stratify_skill", "judge_variants", "document_locus", "compare_models", "render_report", "all"}),
-            ("workflow_scripts/regdna/verdict.py", "if p < LEVEL:", "if LEVEL > p:", {"compare_models", "stratify_skill", *PAGES}),
             ("workflow_scripts/regdna/page/__init__.py", None, None, PAGES),
             ("workflow_scripts/regdna/templates/report.css", "max-width: 80rem", "max-width: 70rem", PAGES),
             ("workflow_scripts/regdna/models/registry.yaml", "Genome Res 26:990", "Genome Research 26:990", PAGES),
@@ -118,6 +131,21 @@ class TestFinished:
         finally:
             path.write_text(text)
         assert set(plan) == steps
+
+    @pytest.mark.parametrize(("first", "asked", "runs"), recipes())
+    def test_a_documented_recipe_runs_what_it_says_and_nothing_else(self, finished, tmp_path, first, asked, runs):
+        changed = finished / first.split()[-1] if first else None
+        if changed:
+            shutil.copy2(changed, tmp_path / "kept")
+        python, *start = command("-n", "--quiet=host", "--cores=2")[:-1]  # without the `--` that the recipe has itself
+        try:
+            subprocess.run(first, shell=True, cwd=finished, check=True)
+            said = [python, *start, *shlex.split(asked)[1:]]
+            plan = counted(subprocess.run(said, cwd=finished, env=environment(), capture_output=True, text=True))
+        finally:
+            if changed:
+                shutil.copy2(tmp_path / "kept", changed)
+        assert plan == runs
 
     def test_an_edit_of_one_architecture_retrains_no_other(self, finished):
         path = finished / "workflow_scripts/regdna/models/basset.py"

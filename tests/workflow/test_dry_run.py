@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
-from workflow_tools import ROOT, clone, environment, planned, snakemake
+from workflow_tools import ROOT, clone, counted, environment, planned, snakemake
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +198,12 @@ def test_every_shipped_study_can_be_planned(fresh, study):
     result = subprocess.run(arguments, cwd=fresh, env=environment(), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert f"regdna: study {study}: " in result.stderr and "to download, about" in result.stderr
+    if study == "deepsea":  # its 919 targets are trained, predicted and judged by one job: jobs are as many as models on datasets
+        content = yaml.safe_load((fresh / "resources/studies/deepsea.yaml").read_text())
+        assert len(content["seeds"]) == 1
+        runs = sum((1 + len(one.get("controls", []))) * len(one.get("datasets", content["datasets"])) for one in content["models"].values())
+        plan = counted(result)
+        assert [plan[rule] for rule in ("train_model", "predict_windows", "evaluate_model")] == [runs] * 3
 
 
 def test_signals_are_measured_only_where_a_target_asks_for_one(tmp_path):
