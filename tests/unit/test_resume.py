@@ -1,0 +1,62 @@
+"""Going on after a kill: a run that may be going on elsewhere is left alone."""
+
+import pytest
+from workflow_tools import step
+
+from regdna.store import whoami, write_json
+
+OTHER = {**whoami(), "host": "another-login-node", "job": None, "arguments": ["all"]}
+
+
+@pytest.fixture
+def resume(tmp_path, monkeypatch):
+    """The script in a folder whose lock is held, and what it would do recorded instead of done."""
+    module = step("resume")
+    monkeypatch.chdir(tmp_path)
+    locks = tmp_path / ".snakemake/locks"
+    locks.mkdir(parents=True)
+    (locks / "0.input.lock").touch()
+    module.done = []
+    monkeypatch.setattr(module, "processes", lambda here: ([], []))
+    monkeypatch.setattr(module.cluster, "of_folder", lambda folder: ["5", "6"])
+    monkeypatch.setattr(module.cluster, "end", lambda jobs, folder: module.done.append(jobs) or module.gone)
+    monkeypatch.setattr(
+        module.subprocess, "run", lambda command, **_: module.done.append(command[3:]) or module.subprocess.CompletedProcess([], 0)
+    )
+    module.gone = True
+    return module
+
+
+def last(folder, run):
+    write_json(folder / "results/store/last-run.json", run)
+
+
+def test_a_run_of_another_login_node_is_not_ended(resume, tmp_path, capsys):
+    last(tmp_path, OTHER)
+    assert resume.main([]) == 1 and not resume.done
+    assert "started on another-login-node" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("there", "code"), [(True, 1), (None, 1), (False, 0)])
+def test_a_master_that_was_a_job_is_known_to_have_ended_if_slurm_says_so(resume, tmp_path, monkeypatch, there, code):
+    last(tmp_path, OTHER | {"job": "99"})
+    monkeypatch.setattr(resume.cluster, "is_there", lambda job: there if job == "99" else pytest.fail(job))
+    assert resume.main([]) == code and bool(resume.done) == (code == 0)
+
+
+def test_a_folder_that_nobody_locks_is_free(resume, tmp_path):
+    last(tmp_path, OTHER)
+    (tmp_path / ".snakemake/locks/0.input.lock").unlink()
+    assert resume.main([]) == 0
+
+
+def test_jobs_on_the_cluster_are_ended_before_the_run_goes_on_as_it_was_started(resume, tmp_path):
+    last(tmp_path, {**whoami(), "arguments": ["--profile", "slurm", "all"]})
+    assert resume.main([]) == 0
+    assert resume.done == [["5", "6"], ["--unlock", "--profile", "slurm", "all"], ["--profile", "slurm", "all"]]
+
+
+def test_jobs_that_do_not_end_keep_it_from_going_on(resume, tmp_path, capsys):
+    last(tmp_path, {**whoami(), "arguments": ["all"]})
+    resume.gone = False
+    assert resume.main([]) == 1 and resume.done == [["5", "6"]] and "jobs 5, 6 do not end" in capsys.readouterr().err
