@@ -48,7 +48,7 @@ test-slurm: setup  ## run the tests on a Slurm cluster that they start on this m
 	$(run) $(VENV)/bin/python -m pytest tests/slurm
 
 bench: setup  ## measure the hot paths; one JSON object a line
-	@for script in tests/benchmarks/bench_*.py; do $(run) PYTHONPATH=workflow_scripts $(VENV)/bin/python $$script || exit 1; done
+	@for script in tests/benchmarks/bench_*.py; do $(run) PYTHONPATH=workflow_scripts:tests $(VENV)/bin/python $$script || exit 1; done
 
 lint: setup  ## ruff, snakefmt, codespell, snakemake --lint
 	$(run) ruff check .
