@@ -187,7 +187,7 @@ class TestNames:
          ({"gpu_model": "a100"}, "gpu_model: no GPU 'a100' in gpu; this cluster has h200"),
          ({"accounting": None}, "accounting: this cluster keeps no accounts of jobs"),
          ({"account": "lab"}, "account: a cluster without accounting charges nobody"),
-         ({"gpu_request": "gress"}, "gpu_request"), ({"partitons": {}}, "partitons")],
+         ({"gpu_request": "gress"}, "gpu_request"), ({"partitionz": {}}, "partitionz")],
     )  # fmt: skip
     def test_a_wrong_one_is_one_clear_line(self, finished, change, said):
         folder, _ = finished

@@ -62,7 +62,7 @@ def test_the_template_is_a_site_file_and_each_of_its_lines_holds_if_the_mark_is_
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [({"partitions": {"cpu": {"max_time": 5}}}, "max_time"), ({"jobs": 0}, "jobs"), ({"acount": "x"}, "account"),
+    [({"partitions": {"cpu": {"max_time": 5}}}, "max_time"), ({"jobs": 0}, "jobs"), ({"accounts": "x"}, "account"),
      ({"partition": "cpu", "partitions": {"cpu": {}}}, "both given"), ({"account": "x", "accounting": False}, "charges nobody"),
      ({"gpu_model": "a100:2"}, "gpu_model")],
 )  # fmt: skip
