@@ -110,21 +110,32 @@ def has_trained(folder, seed):
 
 
 @pytest.fixture(scope="module")
-def here(cluster, tmp_path_factory):
-    """A clone in which the same study ran without a cluster."""
-    folder = clone(tmp_path_factory.mktemp("here") / "regdna")
-    result = snakemake(folder, "all", study="queue")
-    assert result.returncode == 0, result.stderr[-3000:]
-    return folder
+def places(cluster, tmp_path_factory):
+    """Clones: one in which the study ran from clean to report through the profile, and what was said; while it waited for its jobs, one
+    in which it ran without a cluster, and one with the windows of longer trainings."""
+    folders = {name: clone(tmp_path_factory.mktemp(name) / "regdna") for name in ("finished", "here", "siege")}
+    for name in ("finished", "siege"):
+        with_site(folders[name])
+    run = begin(folders["finished"], "all")
+    for name, study, target in (("here", "queue", "all"), ("siege", "siege", "windows")):
+        result = snakemake(folders[name], target, study=study, cores=1)
+        assert result.returncode == 0, result.stderr[-3000:]
+    return folders | {"said": ended(run)}
 
 
 @pytest.fixture(scope="module")
-def finished(cluster, tmp_path_factory):
-    """A clone in which the study ran from clean to report through the profile, and what was said."""
-    folder = clone(tmp_path_factory.mktemp("finished") / "regdna")
-    with_site(folder)
-    said = ended(begin(folder, "all"))
-    return folder, said
+def finished(places):
+    return places["finished"], places["said"]
+
+
+@pytest.fixture(scope="module")
+def here(places):
+    return places["here"]
+
+
+@pytest.fixture(scope="module")
+def siege(places):
+    return places["siege"]
 
 
 class TestStudy:
@@ -146,7 +157,8 @@ class TestStudy:
             record = " ".join(asked("scontrol", "show", "job", number))
             partition = re.search(r" Partition=(\S+)", record)[1]
             assert state == "COMPLETED" and partition == ("gpu" if wanted else "cpu"), comment
-            assert (f"gres/gpu:h200={wanted}" in record) == bool(wanted), comment
+            assert ("TresPerJob=" in record) == bool(wanted), comment
+            assert not wanted or f"TresPerJob=gres:gpu:h200:{wanted} " in f"{record} ", comment
             devices = {one for some in seen[number] for one in some.split(",")} - {"none"}
             assert len(devices) == wanted and re.search(r" NumTasks=1\b", record), comment
 
@@ -214,15 +226,6 @@ class TestNames:
         assert f"{number} 0" in (cluster / "visible").read_text() or f"{number} 1" in (cluster / "visible").read_text()
 
 
-@pytest.fixture(scope="module")
-def siege(finished):
-    """The clone with the windows of longer trainings."""
-    folder, _ = finished
-    result = snakemake(folder, "windows", study="siege")
-    assert result.returncode == 0, result.stderr[-3000:]
-    return folder
-
-
 def attempts(folder, seed):
     """What a training's attempts say, first to last."""
     return compute(folder / f"results/siege/dhs/basset/seed{seed}")["attempt_log"]
@@ -257,26 +260,24 @@ class TestSiege:
         assert in_turn(attempts(siege, 2)) and in_turn(attempts(siege, 4))
         assert asked("squeue", "--noheader") == []
 
-    def test_ctrl_c_ends_every_job_and_the_next_run_goes_on(self, siege):
+    def test_ctrl_c_and_a_killed_master_leave_no_jobs_and_training_goes_on(self, siege):
         target = "results/siege/dhs/basset/seed5/compute.json"
         run = begin(siege, target, study="siege")
         wait_for(lambda: has_trained(siege, 5) and training(5))
         run.send_signal(signal.SIGINT)
         assert run.wait(120) != 0
         wait_for(lambda: not asked("squeue", "--noheader"), seconds=60)
-        ended(begin(siege, target, study="siege"))
-        assert compute(siege / "results/siege/dhs/basset/seed5")["resumed_from"] and in_turn(attempts(siege, 5))
-
-    def test_a_killed_master_s_jobs_are_ended_and_resume_goes_on(self, siege):
-        run = begin(siege, "results/siege/dhs/basset/seed6/compute.json", study="siege")
-        number, *_ = wait_for(lambda: has_trained(siege, 6) and training(6))
+        run = begin(siege, target, study="siege")
+        number, *_ = wait_for(lambda: training(5))
+        time.sleep(15)  # into its second attempt
         run.kill()
         run.wait()
-        assert training(6)
+        assert training(5)
         resume = [sys.executable, "workflow_scripts/resume.py"]
         again = subprocess.run(resume, cwd=siege, env=environment(), capture_output=True, text=True, timeout=PATIENCE_SECONDS)
         assert again.returncode == 0, again.stderr[-3000:]
         assert "ending 1 jobs of a killed run on the cluster" in again.stderr and "going on with: snakemake --profile slurm" in again.stderr
         assert "CANCELLED" in " ".join(asked("scontrol", "show", "job", number))
-        assert compute(siege / "results/siege/dhs/basset/seed6")["resumed_from"] and in_turn(attempts(siege, 6))
+        tries = attempts(siege, 5)
+        assert compute(siege / "results/siege/dhs/basset/seed5")["resumed_from"] and in_turn(tries) and len(tries) == 3, tries
         assert asked("squeue", "--noheader") == []
