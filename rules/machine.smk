@@ -71,6 +71,12 @@ def gpu(wildcards):
     return min(1, gpus(wildcards))
 
 
+def places(study):
+    """Kinds of machine that a study's jobs run on: `login` is where Snakemake was started."""
+    wanted = [SimpleNamespace(study=study, model=model) for model in STUDIES[study]["models"]]
+    return ["login", "cpu", *(["gpu"] if any(map(gpus, wanted)) else [])]
+
+
 def on(number):
     """Resources of a job on so many GPUs, asked for as the site wants it; `processes` is what the step is told."""
     gres = HERE["gpu_request"] == "gres"

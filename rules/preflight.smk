@@ -1,12 +1,6 @@
 """Whether everything is there for a run: `snakemake --profile slurm preflight`, in a minute, before days of queueing."""
 
 
-def places(study):
-    """Kinds of machine that a study's jobs run on: `login` is where Snakemake was started."""
-    wanted = [SimpleNamespace(study=study, model=model) for model in STUDIES[study]["models"]]
-    return ["login", "cpu", *(["gpu"] if any(map(gpus, wanted)) else [])]
-
-
 rule preflight:
     """What was found on the login node and on a node of each kind that jobs run on, in one table; fails if a run would."""
     input:

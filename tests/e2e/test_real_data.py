@@ -141,7 +141,7 @@ def test_gue_runs_to_a_leaderboard(tmp_path, shared):
     study["models"] = {name: study["models"][name] for name in ("composition", "kmer-logistic")}
     study["evaluation"] = {"replicates": 200}
     del study["tuning"]  # as long as everything else together
-    study["datasets"] = {name: study["datasets"][name] for name in ("tf-0", "core-promoter-tata")}
+    study["datasets"] = {"core-promoter-tata": study["datasets"]["core-promoter-tata"]}
     (folder / "own").mkdir()
     (folder / "own/sequences.yaml").write_text(yaml.safe_dump(study))
     run(folder, "sequences", "report", downloaded=tmp_path / "downloaded")
