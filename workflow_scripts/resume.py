@@ -41,13 +41,13 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 1
-    stop(leftovers)
     waiting = cluster.of_folder(here)
     if waiting:
         print(f"ending {len(waiting)} jobs of a killed run on the cluster", file=sys.stderr)
         if not cluster.end(waiting, here):
             print(f"regdna: jobs {', '.join(waiting)} do not end; see squeue, and run `make resume` when they have", file=sys.stderr)
             return 1
+    stop([one for one in leftovers if one.is_running()])
     sweep(here / "results")
     if not arguments and run:
         arguments = run["arguments"]
