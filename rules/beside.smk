@@ -1,4 +1,4 @@
-"""What stands beside the metrics: strata, transfer, dependencies - which of them a study asks for, and what they are made from."""
+"""What stands beside the metrics: strata, transfer, dependencies, published values - which of them a study asks for, and what they are made from."""
 
 
 def transfers_of(study):
@@ -53,3 +53,32 @@ def locus_effects(wildcards):
     some = model(wildcards)["mutagenesis"] and STUDIES[wildcards.study].get("interactions", {}).get("positions", 0)
     folder = f"results/{wildcards.study}/{wildcards.dataset}/{wildcards.model}/mutagenesis"
     return {"effects": [f"{folder}/{locus}.npz" for locus in dataset(wildcards)["loci"]]} if some and dataset(wildcards)["loci"] else {}
+
+
+def benchmarks_of(study):
+    """Datasets of a study that are published benchmarks, with the benchmark that each is."""
+    return {name: entry["literature"] for name, entry in STUDIES[study]["datasets"].items() if "literature" in entry}
+
+
+def literature_of(study):
+    """Published results beside ours, where a dataset of the study is a benchmark."""
+    return [f"results/{study}/literature.parquet"] if benchmarks_of(study) else []
+
+
+def cited_models(study):
+    """What decides of each model, controls left out, whether it is the one of a paper."""
+    names = ("architecture", "weights", "initialisation", "regime", "context", "parameters")
+    return {
+        model: {name: entry[name] for name in names if name in entry}
+        for model, entry in STUDIES[study]["models"].items()
+        if not entry["control"] and set(entry["datasets"]) & set(benchmarks_of(study))
+    }
+
+
+def cited(wildcards, file):
+    """A file of every model, controls left out, on the datasets that are benchmarks."""
+    known = benchmarks_of(wildcards.study)
+    if not known:
+        raise WorkflowError(f"{wildcards.study}: no dataset names its 'literature'; give it to one to ask for this table")
+    folders = results_of(wildcards.study, lambda entry: not entry["control"])
+    return [f"{path}/{file}" for path in folders if Path(path).parts[2] in known]

@@ -14,6 +14,7 @@ from snakemake.exceptions import WorkflowError
 from regdna.manifest import read_table, read_yaml, validate
 from regdna.models import ARCHITECTURES, modules
 from regdna.models.limits import context
+from regdna.papers import check_benchmarks, read_papers
 from regdna.plan import absent, disk, downloads, reachable, restricted, size, words
 from regdna.provenance import code_digest
 from regdna.sources.catalogue import check_at_hand, complete
@@ -35,6 +36,7 @@ try:
     ASSEMBLIES = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
     LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key=["locus", "assembly"])
     check_loci(LOCI, "resources/loci.tsv")
+    PAPERS = read_papers(Path("resources/literature.tsv"))
     STUDIES = read_studies(Path(config["study_folder"]), config["study"], SCHEMA["study"], read_yaml(Path("resources/splits.yaml")))
     SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
     SPACES = validate(read_yaml(Path("resources/tuning.yaml")), SCHEMA["tuning"], "resources/tuning.yaml")
@@ -43,6 +45,7 @@ try:
         path = f"{config['study_folder']}/{name}.yaml"
         STUDIES[name] = complete_models(content, ARCHITECTURES, SOURCES, context, SCHEMA["study"], path, SPACES)
         check_datasets(STUDIES[name], SOURCES, ASSEMBLIES, LOCI, path)
+        check_benchmarks(content, list(PAPERS["benchmark"].unique()), path)
     check_at_hand(config["study"], STUDIES[config["study"]], SOURCES, Path("results/sources"))
 except InputError as error:
     # Not a WorkflowError: that would wrap the one line in where it was raised, which is not where it must be mended.

@@ -84,3 +84,6 @@ rule account_costs:
         code=code("account.py"),
     script:
         "../workflow_scripts/account.py"
+
+
+include: "literature.smk"

@@ -99,6 +99,7 @@ PHASES = {
         f"results/{study}/comparison.parquet",
         *(f"{path}/metrics.parquet" for path in results_of(study)),
         *beside_models(study),
+        *literature_of(study),
     ],
     "report": lambda study: [f"results/{study}/report.html", f"results/{study}/ledger.tsv", *dossiers_of(study)],
 }

@@ -13,6 +13,7 @@ rule render_report:
         checkpoints=lambda wildcards: [f"{run}/checkpoint" for run in runs_of(wildcards.study)],
         trials=lambda wildcards: [f"{path}/trials.tsv" for path in results_of(wildcards.study, lambda entry: entry["tuning"])],
         beside=lambda wildcards: beside_models(wildcards.study),
+        literature=lambda wildcards: literature_of(wildcards.study),
         effects=lambda wildcards: effects_of(wildcards.study),
         measured=lambda wildcards: beside_variants(wildcards.study, "measured"),
         agreement=lambda wildcards: beside_variants(wildcards.study, "agreement"),

@@ -33,6 +33,7 @@ def main(
     agreement: list[Path] | None = None,
     trials: list[Path] | None = None,
     beside: list[Path] | None = None,
+    literature: list[Path] | None = None,
 ) -> None:
     """Write the report of a study to ``page`` (HTML) and, for programs, to ``machine`` (JSON).
 
@@ -43,6 +44,7 @@ def main(
         effects: mutagenesis (npz) and variant scores (parquet) of the models that have some.
         measured, agreement: what those scores are worth by measurement, and beside published ones.
         beside: tables beside the metrics, as ``results/{study}/{dataset}/{model}/{kind}.parquet``.
+        literature: published values beside ours, one table or none.
         trials: tables of the trials of the models that were tuned.
         study: the validated study; its ``sources`` are all that it reads, completed.
         name: its id.
@@ -67,6 +69,7 @@ def main(
         loci=[pages.Locus.read(path) for path in effects or [] if path.suffix == ".npz"],
         variants=[read_variants(path) for path in effects or [] if path.suffix == ".parquet"],
         beside=by_kind(beside or []),
+        literature=read_table(literature[0], {"paper_model", "comparable", "reasons"}) if literature else None,
         judged=[pages.Compared.read(path) for path in measured or []],
         agreed=[pages.Compared.read(path) for path in agreement or []],
         places=pd.read_csv(loci, sep="\t", index_col=["locus", "assembly"]),

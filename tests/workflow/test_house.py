@@ -12,14 +12,14 @@ SCRIPTS = ROOT / "workflow_scripts"
 LIBRARY = SCRIPTS / "regdna"
 # Lowest first; a module imports only from names before its own. A package stands for all in it, in any order.
 FLOORS = [
-    "store", "staging", "step", "provenance", "manifest", "slurm", "survey", "tuning", "roster", "cell_types", "dependencies", "study",
-    "plan", "estimate", "attempts", "ledger",
+    "store", "staging", "step", "provenance", "manifest", "slurm", "survey", "tuning", "roster", "cell_types", "dependencies", "papers",
+    "study", "plan", "estimate", "attempts", "ledger",
     "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "controls", "targets", "negatives", "homology", "splits",
     "haplotypes", "tokenisers", "metrics", "motifs", "sources", "elements",
     "models",
     "embed", "train", "predict", "mutagenesis", "variants", "background",
     "bootstrap", "delong", "assess", "verdict", "paired", "contrast",
-    "strata", "transfer", "contexts", "interactions", "measured", "agreement",
+    "strata", "transfer", "contexts", "interactions", "measured", "agreement", "literature",
     "plots", "tracks", "page",
 ]  # fmt: skip
 TARGETS = {"all", "sources", "vault", "windows", "train", "variants", "evaluate", "report", "compare", "preflight"}

@@ -45,9 +45,10 @@ SNAKEMAKE |= {
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A clone in which nothing was run, with the README's study, two published models beside it."""
+    """A clone in which nothing was run, with the README's study and table, its further models beside it."""
     folder = clone(tmp_path_factory.mktemp("readme") / "regdna")
     (folder / "studies").mkdir()
+    (folder / "enhancers.csv").write_text("sequence,enhancer\n" + "".join(f"{'ACGT' * 50},{i % 2}\n" for i in range(20)))
     first, more = (yaml.safe_load(block) for block in blocks(README, "yaml")[:2])
     first["models"] |= more["models"]
     (folder / "studies/mine.yaml").write_text(yaml.safe_dump(first))
@@ -63,7 +64,7 @@ def dry_run(folder, arguments: list[str]) -> subprocess.CompletedProcess[str]:
 
 def test_there_are_commands_and_snippets_to_try():
     assert len(SNAKEMAKE) >= 18 and len(PYTHON) >= 4
-    assert len(blocks(README, "yaml")) == 2 and len(blocks(MODELS, "yaml")) == 2 and len(blocks(MODELS, "python")) == 2
+    assert len(blocks(README, "yaml")) == 4 and len(blocks(MODELS, "yaml")) == 2 and len(blocks(MODELS, "python")) == 2
 
 
 def parsed(arguments: list[str]) -> dict:
@@ -122,6 +123,26 @@ def test_every_link_leads_somewhere(page):
         if place:
             heads = re.findall(r"^#+ (.+)$", target.read_text(), flags=re.MULTILINE)
             assert place in {re.sub(r"[^a-z0-9 -]", "", head.lower()).replace(" ", "-") for head in heads}, link
+
+
+def merged(study: dict, more: dict) -> dict:
+    """A study with lines of another beside its own."""
+    return study | {key: merged(study[key], one) if isinstance(one, dict) and key in study else one for key, one in more.items()}
+
+
+def test_a_cell_type_and_a_locus_are_added_to_the_demo_as_the_readme_shows(fresh):
+    study = yaml.safe_load((fresh / "resources/studies/demo.yaml").read_text())
+    for block in blocks(README, "yaml")[2:]:
+        study = merged(study, yaml.safe_load(block))
+    (fresh / "added").mkdir()
+    (fresh / "added/added.yaml").write_text(yaml.safe_dump(study))
+    (fresh / "liver.narrowPeak.gz").write_bytes(b"")
+    with (fresh / "resources/loci.tsv").open("a") as loci:
+        loci.write(blocks(README, "text")[0])
+    wanted = ["results/added/chr22/targets.npy", "results/added/chr22/kmer-logistic/mutagenesis/my-promoter.npz"]
+    result = dry_run(fresh, ["-q", "host", "--config", "study=added", "study_folder=added", "--", *wanted])
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "results/sources/liver/peaks.bed.gz" in result.stdout
 
 
 def test_every_make_target_the_readme_names_exists():

@@ -49,6 +49,7 @@ def dataset(results: Results, name: str) -> dict:
         "leaderboard": [model(results, name, one) for one in results.ranked(name)],
         "comparisons": compared[compared["target"] < 0].drop(columns="dataset").to_dict("records"),
         "costs": cost.prices(results, name).to_dict("records"),
+        "literature": literature(results, name),
     }
 
 
@@ -74,6 +75,12 @@ def model(results: Results, dataset: str, name: str) -> dict:
         "targets": f"{results.root}/{dataset}/{name}/metrics.parquet",
         "metrics": [row | {"seeds": each[row["part"], row["metric"], row["target"]]} for row in whole[shown].to_dict("records")],
     }
+
+
+def literature(results: Results, dataset: str) -> list[dict]:
+    """The rows of ``literature.parquet`` of one dataset; none where it is no benchmark."""
+    table = results.literature
+    return [] if table is None else pick(table, dataset=dataset).drop(columns="dataset").to_dict("records")
 
 
 def plain(value: object) -> object:

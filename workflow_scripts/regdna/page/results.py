@@ -132,6 +132,7 @@ class Results:
         places: loci.tsv by locus and assembly.
         assumptions: file and text of every assumption in the code.
         versions: package to version.
+        literature: published values beside ours, where a dataset is a benchmark.
     """
 
     study: dict
@@ -153,6 +154,7 @@ class Results:
     places: pd.DataFrame
     assumptions: list[tuple[str, str]]
     versions: dict[str, str]
+    literature: pd.DataFrame | None = None
 
     def family(self, model: str) -> str:
         """Family of a model: row zero, cnn or transformer."""
