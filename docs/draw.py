@@ -12,15 +12,17 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs/flow.svg"
 # A study that asks for everything there is; nothing of it is ever run.
 ASKED = ["--config", "study=everything", "study_folder=docs/studies", "--", "all"]
-# Floors from top to bottom: rooms side by side, each with its files of rules and its colour.
-FLOORS = [
-    [("sources", ("sources",), "#5b6b7a")],
-    [("windows", ("windows",), "#2f6f9f")],
-    [("training", ("embed", "train"), "#7a5195")],
-    [("effects", ("loci", "variants", "measured", "published"), "#b5523b"), ("judgement", ("evaluate", "strata", "transfer", "dependencies"), "#3f7d4e")],
-    [("report", ("report",), "#8a6d1d")],
-]
-WIDTH, HEIGHT, GAP, STEP, MARGIN = 132, 26, 14, 58, 26  # of a box; between boxes, rows, and around rooms
+# Rooms from top to bottom, each with its files of rules and its colour.
+ROOMS = {
+    "sources": (("sources",), "#5b6b7a"),
+    "windows": (("windows",), "#2f6f9f"),
+    "training": (("embed", "train"), "#7a5195"),
+    "effects": (("loci", "variants", "measured", "published"), "#b5523b"),
+    "judgement": (("evaluate", "strata", "transfer", "dependencies", "literature"), "#3f7d4e"),
+    "report": (("report",), "#8a6d1d"),
+}
+WIDTH, HEIGHT, GAP, STEP = 124, 26, 16, 54  # of a box; between boxes and rooms; from row to row
+LANE = 8  # between arrows past whole rooms
 
 
 def edges() -> set[tuple[str, str]]:
@@ -31,7 +33,8 @@ def edges() -> set[tuple[str, str]]:
         sys.exit(said.stderr)
     names = dict(re.findall(r'^\s*(\d+)\[label ?= ?"(\w+)"', said.stdout, flags=re.MULTILINE))
     pairs = {(names[one], names[other]) for one, other in re.findall(r"^\s*(\d+) -> (\d+)", said.stdout, flags=re.MULTILINE)}
-    return {pair for pair in pairs if "all" not in pair}
+    # A file may be unpacked from another, and a background's counts are read by the scores of the next set: no arrow, and one.
+    return {(one, other) for one, other in pairs if "all" not in (one, other) and one != other and not ((other, one) in pairs and one > other)}
 
 
 def homes() -> dict[str, str]:
@@ -53,69 +56,85 @@ def reduced(pairs: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def rows(rules: set[str], pairs: set[tuple[str, str]]) -> list[list[str]]:
-    """The rules of a room in rows, each below all that it reads from in the room."""
+    """The rules of a room in rows, each below all that it reads from in the room, and just above the first that reads from it."""
+    inside = [pair for pair in pairs if set(pair) <= rules]
     depth = dict.fromkeys(rules, 0)
     for _ in rules:
-        for one, other in pairs:
-            if one in rules and other in rules:
-                depth[other] = max(depth[other], depth[one] + 1)
-    return [sorted(rule for rule in rules if depth[rule] == row) for row in range(max(depth.values()) + 1)]
+        for one, other in inside:
+            depth[other] = max(depth[other], depth[one] + 1)
+    last = max(depth.values())
+    for rule in sorted(rules, key=depth.get, reverse=True):
+        below = [depth[other] for one, other in inside if one == rule]
+        if below or any(other == rule for _, other in inside):
+            depth[rule] = min(below, default=last + 1) - 1
+    return [sorted(rule for rule in rules if depth[rule] == row) for row in range(last + 1)]
 
 
-def place(pairs: set[tuple[str, str]]) -> tuple[dict[str, tuple[float, float]], list[tuple[str, str, float, float, float, float]], float, float]:
-    """Where each box has its middle, the frames of the rooms (name, colour, left, top, width, height), and the size of it all."""
-    home = homes()
-    rules = {rule for pair in pairs for rule in pair}
-    rooms = {name: rows({rule for rule in rules if home[rule] in files}, pairs) for floor in FLOORS for name, files, _ in floor}
-    wide = {name: max(map(len, some)) * (WIDTH + GAP) - GAP + 2 * MARGIN for name, some in rooms.items()}
-    total = max(sum(wide[name] for name, *_ in floor) + GAP * (len(floor) - 1) for floor in FLOORS)
-    at, frames, top = {}, [], GAP
-    for floor in FLOORS:
-        share = (total - GAP * (len(floor) - 1)) / sum(wide[name] for name, *_ in floor)
-        left, tall = GAP, max(len(rooms[name]) for name, *_ in floor) * STEP + MARGIN
-        for name, _, colour in floor:
-            width = wide[name] * share
-            frames.append((name, colour, left, top, width, tall))
-            for number, row in enumerate(rooms[name]):
-                # Below what it reads, from left to right: fewer arrows cross.
-                above = {rule: [at[one][0] for one, other in pairs if other == rule and one in at] or [left + width / 2] for rule in row}
-                ordered = sorted(row, key=lambda rule: (sum(above[rule]) / len(above[rule]), rule))
-                pitch = (width - 2 * MARGIN + GAP) / len(ordered)
-                for place, rule in enumerate(ordered):
-                    at[rule] = (left + MARGIN - GAP / 2 + pitch * (place + 0.5), top + MARGIN + 12 + number * STEP + HEIGHT / 2)
-            left += width + GAP
-        top += tall + GAP
-    return at, frames, total + 2 * GAP, top
+def slots(row: list[str], wish: dict[str, float], columns: int, shifted: bool) -> dict[str, float]:
+    """A column for each box of a row, near where it wishes to be; rows stand as bricks do, so that arrows pass between boxes."""
+    free = [one + 0.5 for one in range(columns - 1)] if shifted else list(range(columns))
+    free = [-0.5, *free, columns - 0.5] if len(free) < len(row) else free
+    taken, start = {}, 0
+    ordered = sorted(row, key=lambda rule: (wish[rule], rule))
+    for left, rule in zip(range(len(ordered), 0, -1), ordered, strict=True):
+        best = min(range(start, len(free) - left + 1), key=lambda at: (abs(free[at] - wish[rule]), at))
+        taken[rule], start = free[best], best + 1
+    return taken
 
 
 def picture() -> str:
     """The drawing as SVG, one element a line, so that a change is seen in a diff."""
-    pairs = reduced(edges())
-    at, frames, width, height = place(pairs)
-    colours = {file: colour for floor in FLOORS for _, files, colour in floor for file in files}
-    home = homes()
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}" '
-        'font-family="sans-serif" font-size="12">',
-        "<title>What reads what: the rules of the workflow, from the sources at the top to the report</title>",
-        f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
-    ]
-    for name, colour, left, top, wide, tall in frames:
-        lines.append(f'<rect x="{left:.0f}" y="{top:.0f}" width="{wide:.0f}" height="{tall:.0f}" rx="8" fill="{colour}" fill-opacity="0.09"/>')
-        lines.append(f'<text x="{left + 10:.0f}" y="{top + 18:.0f}" fill="{colour}" font-weight="bold">{name}</text>')
+    pairs, home = reduced(edges()), homes()
+    room = {rule: name for pair in pairs for rule in pair for name, (files, _) in ROOMS.items() if home[rule] in files}
+    level = list(ROOMS)
+    grid = {name: rows({rule for rule in room if room[rule] == name}, pairs) for name in ROOMS}
+    first = {rule for some in grid.values() for rule in some[0]}
+    # Past a whole room, or past boxes of the next one, an arrow takes a lane at the left; what leaves one box, and what enters the last, together.
+    far = {(one, other) for one, other in pairs if level.index(room[other]) - level.index(room[one]) > (0 if other not in first else 1)}
+    lane = {pair: pair[1] if room[pair[1]] == level[-1] else pair[0] for pair in far}
+    lanes = {name: (number + 1) * LANE for number, name in enumerate(sorted(set(lane.values()), key=lambda name: level.index(room[name])))}
+    wide = {name: max(map(len, some)) for name, some in grid.items()}
+    begin, pitch = LANE * (len(lanes) + 1), WIDTH + GAP
+    width, top = pitch * (max(wide.values()) + 1), GAP
+    at, frame, lines = {}, {}, []
+    for name, (_, colour) in ROOMS.items():
+        tall = len(grid[name]) * STEP + 22
+        frame[name] = (top, top + tall)
+        left = begin + width / 2 - (wide[name] - 1) * pitch / 2  # middle of column 0
+        for number, row in enumerate(grid[name]):
+            above = {rule: [at[one][0] for one, other in pairs if other == rule and one in at] or [begin + width / 2] for rule in row}
+            wish = {rule: (sum(where) / len(where) - left) / pitch for rule, where in above.items()}
+            for rule, column in slots(row, wish, wide[name], number % 2 == 1 and wide[name] > 1).items():
+                at[rule] = (left + column * pitch, top + 32 + number * STEP + HEIGHT / 2)
+        lines.append(f'<rect x="{begin}" y="{top}" width="{width:.0f}" height="{tall}" rx="8" fill="{colour}" fill-opacity="0.09"/>')
+        lines.append(f'<text x="{begin + width - 10:.0f}" y="{top + 20}" fill="{colour}" font-weight="bold" text-anchor="end">{name}</text>')
+        top += tall + GAP
     for one, other in sorted(pairs):
-        (x, y), (u, v) = at[one], at[other]
-        y, v = y + HEIGHT / 2, v - HEIGHT / 2
-        bend = max(18, (v - y) / 2)
+        (x, y), (u, v) = (at[one][0], at[one][1] + HEIGHT / 2), (at[other][0], at[other][1] - HEIGHT / 2 - 2)
+        end = frame[room[one]][1]
+        if (one, other) in far:
+            by = lanes[lane[one, other]]
+            path = f"M{x:.0f} {y:.0f}V{end + by / 4:.0f}H{by}V{v - 6 - by / 6:.0f}H{u:.0f}V{v:.0f}"
+        else:
+            down = end if end < v else y  # out of its room an arrow goes straight down, between the boxes
+            path = f"M{x:.0f} {y:.0f}V{down:.0f}C{x:.0f} {(down + v) / 2:.0f} {u:.0f} {(down + v) / 2:.0f} {u:.0f} {v:.0f}"
         lines.append(
-            f'<path id="{one}-{other}" d="M{x:.0f} {y:.0f}C{x:.0f} {y + bend:.0f} {u:.0f} {v - bend:.0f} {u:.0f} {v:.0f}" '
-            f'fill="none" stroke="{colours[home[one]]}" stroke-opacity="0.75" stroke-width="1.3"/>'
+            f'<path id="{one}-{other}" d="{path}" fill="none" stroke="{ROOMS[room[one]][1]}" stroke-opacity="0.8" stroke-width="1.3" '
+            'stroke-linejoin="round" marker-end="url(#head)"/>'
         )
     for rule, (x, y) in sorted(at.items()):
         box = f'x="{x - WIDTH / 2:.0f}" y="{y - HEIGHT / 2:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="5"'
-        lines.append(f'<rect {box} fill="#ffffff" stroke="{colours[home[rule]]}" stroke-width="1.5"/>')
+        lines.append(f'<rect {box} fill="#ffffff" stroke="{ROOMS[room[rule]][1]}" stroke-width="1.5"/>')
         lines.append(f'<text id="{rule}" x="{x:.0f}" y="{y + 4:.0f}" text-anchor="middle" fill="#1b1b1b">{rule}</text>')
-    return "\n".join([*lines, "</svg>"]) + "\n"
+    size = (begin + width + GAP, top)
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]:.0f} {size[1]:.0f}" width="{size[0]:.0f}" height="{size[1]:.0f}" '
+        'font-family="sans-serif" font-size="13">',
+        "<title>What reads what: the rules of the workflow, from the sources at the top to the report</title>",
+        '<defs><marker id="head" markerWidth="7" markerHeight="7" refX="4" refY="3" orient="auto"><path d="M0 0L6 3L0 6z" fill="#555555"/></marker></defs>',
+        f'<rect width="{size[0]:.0f}" height="{size[1]:.0f}" fill="#ffffff"/>',
+    )
+    return "\n".join([*head, *lines, "</svg>"]) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What stands beside the metrics: strata, transfer, dependencies, published values - which of them a study asks for, and what they are made from."""
+"""What stands beside the metrics: strata, transfer, dependencies, published values - which a study asks for, and what they are made from."""
 
 
 def transfers_of(study):

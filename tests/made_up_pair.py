@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from workflow_tools import step
 
-from regdna.splits import digest
+from regdna.certificate import digest
 
 WINDOWS, TARGETS = 900, ("open", "bound")
 

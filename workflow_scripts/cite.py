@@ -43,8 +43,9 @@ def main(
     rows = []
     for path, other in zip(metrics, replicates, strict=True):
         dataset, judged = path.parts[-3], Judged.read(path, other)
-        if judged.digest != certificates[dataset]["digest"]:
-            raise InputError(f"{path}: belongs to split {judged.digest}, splits.json certifies {certificates[dataset]['digest']}; evaluate again")
+        certified = certificates[dataset]["digest"]
+        if judged.digest != certified:
+            raise InputError(f"{path}: belongs to split {judged.digest}, splits.json certifies {certified}; evaluate again")
         scores = pd.read_parquet(path)
         seeds = scores[(scores["part"] == "test") & (scores["target"] >= 0) & (scores["seed"] >= 0)]
         mine = known[known["benchmark"] == benchmarks[dataset]]

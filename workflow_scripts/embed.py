@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from regdna import controls, embed, models
+from regdna.certificate import read
 from regdna.models import network
 from regdna.step import InputError, run
 from regdna.store import atomic_folder
@@ -39,7 +40,7 @@ def main(
 
     torch.set_num_threads(threads)
     frame = pd.read_parquet(windows, columns=["chrom", "start", "end", "split"])
-    certificate = json.loads(splits.read_text())
+    certificate = read(splits)
     held = json.loads(vault.read_text()) if vault else {}
     try:
         seen = controls.shown(Sequences(frame, sequences, genome, entry["context"] or None), entry["control"], entry["centre"], seed)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from regdna.arrays import read_array
 from regdna.assess import DRAWN, MEAN, Part, add_delong, add_intervals, averages, curve_points, decide, describe, points, resample, table
-from regdna.splits import digest as split_digest
+from regdna.certificate import certified
 from regdna.step import InputError, run
 from regdna.store import atomic
 from regdna.targets import Targets
@@ -49,11 +49,9 @@ def main(
         InputError: predictions belong to another split, or have other rows than the windows.
     """
     frame = pd.read_parquet(windows)
-    digest = json.loads(splits.read_text())["digest"]
     runs = [json.loads(path.read_text()) for path in about]
-    for path, other in [(windows, split_digest(frame)), *((path, one["split_digest"]) for path, one in zip(about, runs, strict=True))]:
-        if other != digest:
-            raise InputError(f"{path}: belongs to split {other}, {splits} certifies {digest}; predict on this split first")
+    belong = ((path, one["split_digest"]) for path, one in zip(about, runs, strict=True))
+    digest = certified(splits, windows, frame, belong, "predict on this split first")
     held = Targets(targets, names, known)
     seeds = [one["seed"] for one in runs]
     parts = {}

@@ -1,6 +1,5 @@
 """What one model's predictions on one dataset are worth when it sees no more than the middle of each test window."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,10 @@ import pandas as pd
 from regdna.arrays import read_array
 from regdna.assess import Part, describe
 from regdna.bootstrap import draw_counts
+from regdna.certificate import certified
 from regdna.contexts import Narrowed, skill, table
 from regdna.models.classifier import Classifier
 from regdna.predict import predict
-from regdna.splits import digest as split_digest
 from regdna.step import InputError, log, run
 from regdna.store import atomic
 from regdna.targets import Targets
@@ -48,11 +47,9 @@ def main(
         InputError: a checkpoint belongs to another split, or predictions have other rows than the windows.
     """
     frame = pd.read_parquet(windows)
-    digest = json.loads(splits.read_text())["digest"]
     classifiers = [Classifier(path) for path in checkpoints]
-    for path, other in [(windows, split_digest(frame)), *zip(checkpoints, (one.about["split_digest"] for one in classifiers), strict=True)]:
-        if other != digest:
-            raise InputError(f"{path}: belongs to split {other}, {splits} certifies {digest}; train on this split first")
+    belong = zip(checkpoints, (one.about["split_digest"] for one in classifiers), strict=True)
+    digest = certified(splits, windows, frame, belong, "train on this split first")
     length = classifiers[0].about["length"]
     codes, places = Sequences(frame, sequences, genome, length), Places.of(frame)
     rows = np.flatnonzero(frame["split"].to_numpy() == "test")

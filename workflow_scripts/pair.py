@@ -9,11 +9,11 @@ import pandas as pd
 
 from regdna.alphabet import LETTERS
 from regdna.arrays import read_arrays
+from regdna.certificate import certified
 from regdna.interactions import claims, loci, logits, planted
 from regdna.models.classifier import Classifier
 from regdna.mutagenesis.place import around
-from regdna.splits import digest as split_digest
-from regdna.step import InputError, run
+from regdna.step import run
 from regdna.store import atomic
 from regdna.windows import Places, Sequences
 
@@ -45,11 +45,9 @@ def main(
         InputError: a checkpoint belongs to another split, or too few test windows are without N.
     """
     frame = pd.read_parquet(windows)
-    digest = json.loads(splits.read_text())["digest"]
     classifiers = [Classifier(path) for path in checkpoints]
-    for path, other in [(windows, split_digest(frame)), *zip(checkpoints, (one.about["split_digest"] for one in classifiers), strict=True)]:
-        if other != digest:
-            raise InputError(f"{path}: belongs to split {other}, {splits} certifies {digest}; train on this split first")
+    belong = zip(checkpoints, (one.about["split_digest"] for one in classifiers), strict=True)
+    digest = certified(splits, windows, frame, belong, "train on this split first")
     about = classifiers[0].about
     tables = [pd.DataFrame(columns=COLUMNS)]
     if asked["pairs"]:

@@ -1,16 +1,15 @@
 """Probabilities of validation and test windows by one trained model, both strands averaged."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from regdna.certificate import certified
 from regdna.controls import shown
 from regdna.models.classifier import Classifier
 from regdna.predict import Strands, predict
-from regdna.splits import digest as split_digest
-from regdna.step import InputError, run
+from regdna.step import run
 from regdna.store import atomic, write_json
 from regdna.windows import Places, Sequences
 
@@ -34,10 +33,7 @@ def main(
     """
     frame = pd.read_parquet(windows, columns=["chrom", "start", "end", "split"])
     classifier = Classifier(checkpoint)
-    digest = json.loads(splits.read_text())["digest"]
-    for name, other in {"checkpoint": classifier.about["split_digest"], "windows": split_digest(frame)}.items():
-        if other != digest:
-            raise InputError(f"{checkpoint}: {name} has split {other}, {splits} certifies {digest}; train on this split first")
+    certified(splits, windows, frame, [(checkpoint, classifier.about["split_digest"])], "train on this split first")
     said = {"control": "", "centre": 0, **classifier.about}
     codes = shown(Sequences(frame, sequences, genome, said["length"]), said["control"], said["centre"], said["seed"])
     position, strands = Places.of(frame), Strands(len(said["targets"]))

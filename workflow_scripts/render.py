@@ -7,6 +7,7 @@ import pandas as pd
 
 import regdna
 from regdna import page as pages
+from regdna.certificate import read
 from regdna.page import machine as machines
 from regdna.provenance import assumptions
 from regdna.step import InputError, run
@@ -53,7 +54,7 @@ def main(
     Raises:
         InputError: a file lacks what the page shows, or results belong to different splits.
     """
-    certificates = {path.parts[-2]: json.loads(path.read_text()) for path in splits}
+    certificates = {path.parts[-2]: read(path) for path in splits}
     results = pages.Results(
         study=study,
         name=name,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from regdna import certificate
 from regdna import splits as rules
 from regdna.arrays import read_array
 from regdna.genome import Genome
@@ -43,7 +44,7 @@ def main(
     words = cluster = grouped = None
     if rule["rule"] == "homology":
         words = Words(axis, rule.get("block"))
-        cluster, grouped = clusters(words, rule.get("threshold", rules.SIMILAR))
+        cluster, grouped = clusters(words, rule.get("threshold", certificate.SIMILAR))
         cluster = rules.join_identical(cluster, axis.fingerprints()[:2])
         grouped |= {"count": int(cluster.max()) + 1, "largest": int(np.bincount(cluster).max())}
     part = draw(table, rule, cluster)
@@ -51,15 +52,15 @@ def main(
     words = words or Words(axis)
     if rule.get("drop_similar"):
         train = np.flatnonzero(part == "train")
-        part[train[share_with(words, np.isin(part, rules.PARTS[1:]), train) >= rules.SIMILAR]] = "similar"
+        part[train[share_with(words, np.isin(part, certificate.PARTS[1:]), train) >= certificate.SIMILAR]] = "similar"
     table["split"] = pd.Categorical(leave_out(part, training_sites, rule.get("seed", 0)))
     refuse_empty(part, rule["rule"])
-    shares = {name: share_with(words, part == "train", np.flatnonzero(part == name)) for name in rules.PARTS[1:]}
+    shares = {name: share_with(words, part == "train", np.flatnonzero(part == name)) for name in certificate.PARTS[1:]}
     about = {"informative_words": words.about(), "clusters": grouped} | {name: table.attrs[name] for name in CARRIED if name in table.attrs}
     del words  # what has been told need not be held: this is the step that decides how much memory a genome takes
     *prints, about["sequence_digest"] = axis.fingerprints()
     del axis
-    report = rules.certificate(table, rule, shares, prints, about)
+    report = certificate.certify(table, rule, shares, prints, about)
     if report["verdict"] == "leak":
         raise InputError(
             f"split: {report['overlapping_windows']} windows overlap another part and parts come within "
@@ -117,7 +118,7 @@ ADVICE = {
 
 def refuse_empty(part: np.ndarray, rule: str) -> None:
     """Refuse a split of which a part has no window."""
-    for name in rules.PARTS:
+    for name in certificate.PARTS:
         if not (part == name).any():
             raise InputError(f"split: no window is in {name}; {ADVICE[rule]}")
 

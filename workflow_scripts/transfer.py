@@ -10,7 +10,7 @@ import pandas as pd
 from regdna.arrays import read_array
 from regdna.bootstrap import draw_counts
 from regdna.cell_types import EXCLUSIVE, check_groups, groups
-from regdna.splits import digest as split_digest
+from regdna.certificate import certified
 from regdna.step import InputError, run
 from regdna.store import atomic
 from regdna.targets import Targets
@@ -55,11 +55,9 @@ def main(
     if labels == "exclusive":
         raise InputError(f"{names}: labels are exclusive: {EXCLUSIVE}")
     frame = pd.read_parquet(windows)
-    digest = json.loads(splits.read_text())["digest"]
     runs = [json.loads(path.read_text()) for path in about]
-    for path, other in [(windows, split_digest(frame)), *((path, one["split_digest"]) for path, one in zip(about, runs, strict=True))]:
-        if other != digest:
-            raise InputError(f"{path}: belongs to split {other}, {splits} certifies {digest}; predict on this split first")
+    belong = ((path, one["split_digest"]) for path, one in zip(about, runs, strict=True))
+    digest = certified(splits, windows, frame, belong, "predict on this split first")
     held = Targets(targets, names, known)
     found = groups(held.table[["cell_type", "assay", "target"]].itertuples(index=False, name=None))
     check_groups(found, held_out or [], f"{names}: transfer")

@@ -10,8 +10,8 @@ from toy_models import MOTIF, gc_checkpoint, motif_checkpoint
 from workflow_tools import step
 
 from regdna.alphabet import encode
+from regdna.certificate import digest
 from regdna.dependencies import check_dependencies, narrowed, paired
-from regdna.splits import digest
 from regdna.step import InputError
 from regdna.targets import all_known, pack
 

@@ -9,10 +9,10 @@ import toy_models
 from workflow_tools import step
 
 from regdna import models
+from regdna.certificate import digest
 from regdna.embed import Embeddings
 from regdna.models import weights
 from regdna.models.classifier import Classifier
-from regdna.splits import digest
 from regdna.step import InputError
 from regdna.store import write_json
 

@@ -12,12 +12,12 @@ import toy_models
 from workflow_tools import step
 
 from regdna.alphabet import encode
+from regdna.certificate import digest as split_digest
 from regdna.genome import Genome
 from regdna.haplotypes import edits
 from regdna.ledger import Ledger
 from regdna.models.classifier import Classifier
 from regdna.sources.alleles import MISMATCH
-from regdna.splits import digest as split_digest
 from regdna.step import InputError
 from regdna.targets import Targets, pack
 from regdna.variants import read_scores, score

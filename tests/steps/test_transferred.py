@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from workflow_tools import step
 
-from regdna.splits import digest
+from regdna.certificate import digest
 from regdna.step import InputError
 from regdna.targets import Targets, all_known, pack
 from regdna.train.data import Material

@@ -9,9 +9,11 @@ import toy_models
 import yaml
 from workflow_tools import ROOT, step
 
+from regdna import certificate
 from regdna.alphabet import encode, reverse_complement
+from regdna.certificate import certified, digest
 from regdna.homology import Axis, Words, share_with
-from regdna.splits import as_given, by_blocks, by_clusters, by_regions, certificate, digest, join_identical, open_gap
+from regdna.splits import as_given, by_blocks, by_clusters, by_regions, join_identical, open_gap
 from regdna.step import InputError
 
 PRESETS = yaml.safe_load((ROOT / "resources/splits.yaml").read_text())
@@ -205,7 +207,7 @@ def certify(windows, codes, rule):
     axis = Axis(windows, codes)
     words, split = Words(axis), windows["split"].to_numpy(object)
     shares = {part: share_with(words, split == "train", np.flatnonzero(split == part)) for part in ("validation", "test")}
-    return certificate(windows, {"rule": "blocks"} | rule, shares, axis.fingerprints()[:2], {"sequence_digest": "x"})
+    return certificate.certify(windows, {"rule": "blocks"} | rule, shares, axis.fingerprints()[:2], {"sequence_digest": "x"})
 
 
 class TestCertificate:
@@ -277,7 +279,7 @@ class TestCertificate:
         table["split"] = open_gap(table, by_blocks(table, 5000, 3, 3, seed), 17)
         shares = dict.fromkeys(("validation", "test"), np.zeros(1))
         prints = (np.arange(60, dtype=np.uint64), np.arange(100, 160, dtype=np.uint64))
-        assert certificate(table, {"rule": "blocks"}, shares, prints, {})["smallest_distance_bp"] == closest(table)
+        assert certificate.certify(table, {"rule": "blocks"}, shares, prints, {})["smallest_distance_bp"] == closest(table)
 
     def test_parts_of_a_published_split_that_touch_are_known(self, windows, codes):
         windows.loc[11, ["start", "end"]] = [99, 199]
@@ -418,8 +420,23 @@ def test_clusters_are_joined_where_they_hold_one_sequence_on_either_strand():
 def test_test_windows_that_are_validation_windows_are_counted(caplog):
     windows = frame(["a", "b", "c", "d"], [0, 0, 0, 0], split=["train", "validation", "test", "test"])
     prints = (np.array([1, 2, 2, 9], np.uint64), np.array([5, 9, 9, 2], np.uint64))
-    found = certificate(windows, {"rule": "given"}, {"validation": np.array([0.0]), "test": np.array([0.0, 0.0])}, prints, {})
+    found = certificate.certify(windows, {"rule": "given"}, {"validation": np.array([0.0]), "test": np.array([0.0, 0.0])}, prints, {})
     shared = found["shared_by_validation_and_test"]
     assert (shared["identical"], shared["reverse_complement"]) == (1, 1) and shared["examples"][0] == ["c:1-100", "b:1-100"]
     assert found["verdict"] == "similar"
     assert "1 windows of test are validation sequences, 1 their reverse complements" in caplog.text
+
+
+def test_what_belongs_to_another_split_or_has_no_certificate_is_refused_by_name(tmp_path):
+    windows, splits = frame(["a", "b"], [0, 0], split=["train", "test"]), tmp_path / "splits.json"
+    splits.write_text(json.dumps({"digest": digest(windows)}))
+    known = tmp_path / "windows.parquet", windows
+    assert certified(splits, *known, [(tmp_path / "about.json", digest(windows))], "predict again") == digest(windows)
+    with pytest.raises(InputError, match=r"about.json: belongs to split 0123, .*splits.json certifies .*; predict again"):
+        certified(splits, *known, [(tmp_path / "about.json", "0123")], "predict again")
+    with pytest.raises(InputError, match="windows.parquet: belongs to split"):
+        certified(splits, known[0], windows.assign(split="test"), [], "predict again")
+    for broken, said in {'{"digest": ': "cannot be read", "[]": "holds no digest", '{"digest": null}': "holds no digest"}.items():
+        splits.write_text(broken)
+        with pytest.raises(InputError, match=f"splits.json: {said}"):
+            certified(splits, *known, [], "predict again")

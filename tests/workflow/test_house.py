@@ -14,8 +14,8 @@ LIBRARY = SCRIPTS / "regdna"
 FLOORS = [
     "store", "staging", "step", "provenance", "manifest", "slurm", "survey", "tuning", "roster", "cell_types", "dependencies", "papers",
     "study", "plan", "estimate", "attempts", "ledger",
-    "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "controls", "targets", "negatives", "homology", "splits",
-    "haplotypes", "tokenisers", "metrics", "motifs", "sources", "elements",
+    "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "controls", "targets", "negatives", "homology",
+    "certificate", "splits", "haplotypes", "tokenisers", "metrics", "motifs", "sources", "elements",
     "models",
     "embed", "train", "predict", "mutagenesis", "variants", "background",
     "bootstrap", "delong", "assess", "verdict", "paired", "contrast",

@@ -28,6 +28,7 @@ def test_a_dry_run_shows_jobs_bytes_and_disk(fresh, preset):
     result = snakemake(fresh, "-n", "--quiet=host", "all", study=None)
     assert result.returncode == 0, result.stderr
     said = result.stdout + result.stderr
+    assert ("cite_literature" in said) == (preset in ("deepsea", "sequences")), "published values, where a dataset is a benchmark"
     assert "render_report" in said and re.search(r"^total +\d+$", said, flags=re.MULTILINE)
     plan = re.search(rf"study {preset}: (\d+) files to download, about (\S+ \S+); about (\S+ \S+) of disk", said)
     assert (plan is None) == (preset == "demo"), said
@@ -38,7 +39,9 @@ def test_a_dry_run_shows_jobs_bytes_and_disk(fresh, preset):
         assert "weights hub-nt-v2-500m: CC BY-NC-SA 4.0" in said and "verify_weights" in said
         row = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| `{preset}` |"))
         jobs = re.search(r"^total +(\d+)$", said, flags=re.MULTILINE)[1]
-        assert [cell.strip() for cell in row.split("|")][3:6] == [jobs, plan[2], plan[3]], "the README says other numbers"
+        cells = [cell.strip() for cell in row.split("|")]
+        assert cells[3:6] == [jobs, plan[2], plan[3]], "the README says other numbers"
+        assert f"study {preset}: about {cells[7]} GPU-hours on an A100" in said, "the README says another number of GPU-hours"
 
 
 FULL = [preset for preset in PRESETS if preset != "demo"]

@@ -167,8 +167,8 @@ def _model(paper: dict, entry: dict) -> list[str]:
         out.append(f"begins {here}, in the paper {there}")
     elif weights == RANDOM:
         # The registry's sizes are the published ones; dropout is a setting of training.
-        sizes = {name: size for name, size in ARCHITECTURES[entry["architecture"]].sizes.items() if "dropout" not in name}
-        other = [f"{name} {entry['parameters'][name]} instead of {size}" for name, size in sizes.items() if entry["parameters"][name] != size]
+        sizes, ours = ARCHITECTURES[entry["architecture"]].sizes, entry["parameters"]
+        other = [f"{name} {ours[name]} instead of {size}" for name, size in sizes.items() if "dropout" not in name and ours[name] != size]
         out += [f"another size of network: {', '.join(other)}"] if other else []
     if entry["regime"] != paper["regime"]:
         out.append(f"trained are {REGIMES[entry['regime']]}, in the paper {REGIMES.get(paper['regime'], 'what is not recorded')}")

@@ -10,8 +10,8 @@ from regdna.step import InputError
 METRICS = {"auroc": 0.0, "average_precision": 0.0, "mcc": -1.0}  # and the least that each can be
 STATISTICS = ("mean", "median")
 COUNTS = ("targets", "test_windows", "training_windows", "length")
-TEXTS = ("benchmark", "model", "architecture", "weights", "regime", "metric", "statistic", "group", "value", "chromosomes", "split", "source",
-         "evidence", "remark")  # fmt: skip
+TEXTS = ("benchmark", "model", "architecture", "weights", "regime", "metric", "statistic", "group", "value", "chromosomes", "split",
+         "source", "evidence", "remark")  # fmt: skip
 
 
 def read_papers(path: Path) -> pd.DataFrame:
@@ -54,5 +54,5 @@ def check_benchmarks(study: dict, benchmarks: list[str], name: str) -> None:
     """
     for dataset, entry in study["datasets"].items():
         if "literature" in entry and entry["literature"] not in benchmarks:
-            said = entry["literature"]
-            raise InputError(f"{name}: datasets.{dataset}.literature: {said!r} is not in resources/literature.tsv{nearest(said, benchmarks)}")
+            said, key = entry["literature"], f"{name}: datasets.{dataset}.literature"
+            raise InputError(f"{key}: {said!r} is not in resources/literature.tsv{nearest(said, benchmarks)}")

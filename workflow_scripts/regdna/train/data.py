@@ -1,6 +1,5 @@
 """A dataset as training sees it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regdna import controls
+from regdna.certificate import read
 from regdna.targets import Targets
 from regdna.windows import Places, Sequences
 
@@ -92,7 +92,7 @@ class Material:
 
     def certificate(self) -> dict:
         """Content of ``splits.json``."""
-        return json.loads(self.splits.read_text())
+        return read(self.splits)
 
 
 def thinned(parts: np.ndarray, share: float) -> np.ndarray:
