@@ -60,7 +60,7 @@ lint: setup  ## ruff, snakefmt, codespell, snakemake --lint
 docs: setup  ## write the pages and the picture that are generated, and build all pages into docs/site (open docs/site/index.html)
 	$(run) $(VENV)/bin/python docs/generate.py
 	$(run) $(VENV)/bin/python docs/draw.py
-	$(run) $(VENV)/bin/python -m sphinx -W --keep-going -q -d docs/site/.doctrees docs docs/site
+	$(run) $(VENV)/bin/python -m sphinx -E -W --keep-going -q -d docs/site/.doctrees docs docs/site
 
 clean:  ## remove the environment (results stay)
 	rm -rf $(VENV)

@@ -1,14 +1,14 @@
 """Put our results beside the published ones of the same benchmark, and say where the two may not be compared."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
+from regdna.certificate import certified, read
 from regdna.literature import COLUMNS, Data, beside
 from regdna.paired import Judged
 from regdna.papers import read_papers
-from regdna.step import InputError, run
+from regdna.step import run
 from regdna.store import atomic
 
 SHOWN = ["model", "metric", "statistic", "group", "value", "source"]
@@ -38,27 +38,27 @@ def main(
         InputError: results belong to another split than the dataset's, or the table of papers is wrong.
     """
     known = read_papers(papers)
-    certificates = {name: json.loads(path.read_text()) for name, path in zip(benchmarks, splits, strict=True)}
-    data = {name: read_data(path, certificates[name]) for name, path in zip(benchmarks, windows, strict=True)}
     rows = []
-    for path, other in zip(metrics, replicates, strict=True):
-        dataset, judged = path.parts[-3], Judged.read(path, other)
-        certified = certificates[dataset]["digest"]
-        if judged.digest != certified:
-            raise InputError(f"{path}: belongs to split {judged.digest}, splits.json certifies {certified}; evaluate again")
-        scores = pd.read_parquet(path)
-        seeds = scores[(scores["part"] == "test") & (scores["target"] >= 0) & (scores["seed"] >= 0)]
-        mine = known[known["benchmark"] == benchmarks[dataset]]
-        rows += [{"dataset": dataset, **row} for row in beside(judged, seeds, models[judged.model], mine, data[dataset])]
+    for (dataset, benchmark), frames, certificate in zip(benchmarks.items(), windows, splits, strict=True):
+        frame = pd.read_parquet(frames, columns=["chrom", "start", "end", "split"])
+        pairs = [paths for paths in zip(metrics, replicates, strict=True) if paths[0].parts[-3] == dataset]
+        models_here = [Judged.read(*paths) for paths in pairs]
+        certified(certificate, frames, frame, [(one.path, one.digest) for one in models_here], "evaluate again")
+        data = describe(frame, read(certificate))
+        for one in models_here:
+            scores = pd.read_parquet(one.path)
+            seeds = scores[(scores["part"] == "test") & (scores["target"] >= 0) & (scores["seed"] >= 0)]
+            mine = known[known["benchmark"] == benchmark]
+            rows += [{"dataset": dataset, **row} for row in beside(one, seeds, models[one.model], mine, data)]
     found = pd.DataFrame(rows, columns=COLUMNS)
     found.attrs = {"without": {name: without(known, benchmark, models) for name, benchmark in benchmarks.items()}}
     with atomic(literature) as temporary:
         found.to_parquet(temporary, index=False)
 
 
-def read_data(windows: Path, certificate: dict) -> Data:
-    """What decides whether a dataset is the one of a paper."""
-    test = pd.read_parquet(windows, columns=["chrom", "start", "end"], filters=[("split", "==", "test")])
+def describe(frame: pd.DataFrame, certificate: dict) -> Data:
+    """What decides whether a dataset is the one of a paper, from its windows and its certificate."""
+    test = frame[frame["split"] == "test"]
     lengths = (test["end"] - test["start"]).unique()
     return Data(certificate["rule"]["rule"], certificate["counts"], set(test["chrom"]), {int(one) for one in lengths})
 

@@ -443,22 +443,24 @@ FULL = {
     "nt-v2-250m": ({"hidden": 768, "layers": 24, "heads": 16, "intermediate": 3072}, 233_546_380, 235_120_780),
     "nt-v2-500m": ({"hidden": 1024, "layers": 29, "heads": 16, "intermediate": 4096}, 496_246_236, 498_345_436),
     "nt-v1-500m": ({"hidden": 1280, "layers": 24, "heads": 20, "intermediate": 5120}, 485_699_306, 485_699_306),
+    "nt-v1-2500m": ({"hidden": 2560, "layers": 32, "heads": 20, "intermediate": 10240}, 2_547_801_226, 2_547_801_226),
+    "dnabert-6": ({"hidden": 768, "layers": 12, "heads": 12, "intermediate": 3072}, 89_196_549, 0),
 }
 
 
 @pytest.mark.parametrize("name", FULL)
 def test_published_sizes_have_the_published_number_of_parameters(name):
     sizes, parameters, with_positions = FULL[name]
-    layout = name if name == "dnabert2" else name[:5]
+    layout = {"dnabert2": "dnabert2", "dnabert-6": "dnabert"}.get(name, name[:5])
     content = toy_models.published_config(layout, **sizes)
-    content |= {"vocab_size": 4096} if layout == "dnabert2" else {}
+    content |= {"dnabert2": {"vocab_size": 4096}, "dnabert": {"vocab_size": 4101}}.get(layout, {})
     module = models.module(ARCHITECTURE[layout])
     shapes = toy_models.published_keys(layout, **sizes)
     config = module.config_of(content, shapes)
     with torch.device("meta"):
         model = module.classes(config)["masked_lm"](config)
     assert sum(value.numel() for value in model.parameters()) == parameters
-    if layout != "dnabert2":  # the published file: with positions that nothing reads, less buffers
+    if layout.startswith("nt"):  # the published file: with positions that nothing reads, less buffers
         assert sum(np.prod(shape) for key, shape in shapes.items() if not key.endswith("inv_freq")) == with_positions
 
 

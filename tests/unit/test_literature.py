@@ -214,7 +214,7 @@ def test_results_of_another_split_are_refused(study, tmp_path):
     given, _, _ = study
     path = tmp_path / "splits.json"
     path.write_text(json.dumps(json.loads(given["splits"][0].read_text()) | {"digest": "other"}))
-    with pytest.raises(InputError, match="belongs to split .*, splits.json certifies other; evaluate again"):
+    with pytest.raises(InputError, match="belongs to split .*, .*splits.json certifies other; evaluate again"):
         step("cite").main(**given | {"splits": [path], "literature": tmp_path / "out.parquet"})
     assert not (tmp_path / "out.parquet").exists()
 
@@ -323,6 +323,15 @@ def test_the_report_for_programs_has_the_rows_and_its_schema(page):
     found = told["datasets"]["large"]["literature"]
     assert [one["comparable"] for one in found] == table["comparable"].tolist() and found[4]["value"] is None
     assert found[0]["value"] == table["value"][0] and told["datasets"]["small"]["literature"] == []
+
+
+def test_a_study_without_any_model_of_a_paper_has_an_empty_table_and_says_so(study, tmp_path):
+    given, _, _ = study
+    other = {"deepsea": {**ENTRY, "architecture": "kmer-logistic"}}
+    step("cite").main(**given | {"models": other, "literature": tmp_path / "literature.parquet"})
+    table = pd.read_parquet(tmp_path / "literature.parquet")
+    assert len(table) == 0 and list(table.columns) == COLUMNS and len(table.attrs["without"]["bundle"]) == 6
+    assert pages.literature.sentences(table) == ["No model here is one of a paper."]
 
 
 def test_a_number_that_nobody_confirmed_is_called_so():

@@ -2,10 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from workflow_tools import ROOT, clone, snakemake
 
+from regdna import models
 from regdna.models import ARCHITECTURES
 from regdna.models.limits import context
 
@@ -86,3 +89,30 @@ def test_a_core_promoter_is_long_enough_for_the_cnns():
         known = ARCHITECTURES[entry["architecture"]]
         if "weights" not in entry:
             assert context(entry["architecture"], known.sizes | known.parameters | entry.get("parameters", {}))[0] <= 70, name
+
+
+GUE = 70  # bp, the shorter of its two lengths
+OWN = [
+    (preset, name, dataset)
+    for preset in PRESETS
+    for study in [yaml.safe_load((ROOT / f"resources/studies/{preset}.yaml").read_text())]
+    for name, entry in study["models"].items()
+    if "weights" not in entry and ARCHITECTURES[entry["architecture"]].family != "row zero"
+    for dataset in entry.get("datasets", list(study["datasets"])[:1])
+]
+
+
+@pytest.mark.parametrize(("preset", "name", "dataset"), OWN)
+def test_every_network_of_a_preset_is_built_and_answers_windows_of_its_dataset(preset, name, dataset):
+    """Those of published weights are built in their published sizes by tests/unit/test_door.py."""
+    study = yaml.safe_load((ROOT / f"resources/studies/{preset}.yaml").read_text())
+    entry, data = study["models"][name], study["datasets"][dataset]
+    known = ARCHITECTURES[entry["architecture"]]
+    length = entry.get("context") or data.get("windows", {}).get("context") or data["sequences"].get("length", GUE)
+    codes = np.random.default_rng(0).integers(0, 4, (8, length), np.uint8)
+    about = {"architecture": entry["architecture"], "parameters": known.sizes | known.parameters | entry.get("parameters", {}), "seed": 1,
+             "initialisation": "random", "length": length, "labels": "multilabel", "targets": ["a", "b", "c"], "weights": ""}  # fmt: skip
+    net = models.family(entry["architecture"]).build(about, lambda: codes).eval()
+    with torch.no_grad():
+        found = net(**net.encode(codes[:2]))
+    assert found.logits.shape == (2, 3) and torch.isfinite(found.logits).all()

@@ -17,9 +17,45 @@ from workflow_tools import ROOT, clone, environment, step
 from regdna import models
 from regdna.alphabet import encode
 
-PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+PAGES = {path.name: path.read_text() for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]}
 MASTER = "profiles/slurm/master.sh"
 README, MODELS = PAGES["README.md"], PAGES["models.md"]
+# What is run here as it stands, in a clone.
+RUN = (
+    "df -h .",
+    "du -sh results/* .snakemake .venv",
+    "cp profiles/slurm/site.template.yaml profiles/slurm/site.yaml",
+    "export https_proxy=",
+    "python -c",
+    "source .venv/bin/activate",
+    "mkdir -p .snakemake",
+)
+# What is not run by any test of this folder, by how it begins, and why.
+NOT_RUN = {
+    "sbatch": "needs Slurm: tests/slurm runs master.sh; what follows its name is tried as Snakemake's",
+    "squeue": "needs Slurm",
+    "sacct": "needs Slurm",
+    "tmux": "needs a terminal",
+    "apptainer": "needs Apptainer; the command within is tried",
+    "pip": "needs a network",
+    "module": "of a cluster",
+    "git clone": "needs a network",
+    "nvidia-smi": "needs a GPU's driver",
+    "dmesg": "needs the right to read the kernel's log",
+    "cd": "of a notebook",
+    "cp -a": "of a notebook's mounted drive",
+    "mkdir -p /content": "of a notebook's mounted drive",
+    "cat results/": "needs a finished run: test_chain.py",
+    "sed -i": "a recipe: test_chain.py",
+    "rm ": "a recipe: test_chain.py",
+    "mv results/demo": "needs a finished run: test_compare.py does it",
+    "snakemake --config studies=": "needs two finished studies: test_compare.py",
+    "snakemake --report": "needs a finished run: test_chain.py",
+    "snakemake --summary": "needs a finished run: test_chain.py",
+    "snakemake --rulegraph": "test_docs.py",
+    "snakemake --profile slurm --software-deployment-method": "needs conda, even to plan",
+    "snakemake --profile mysite": "a profile that the reader has",
+}
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -27,20 +63,38 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
 
 
-def commands(program: str) -> dict[str, list[str]]:
+def simple(line: str) -> list[list[str]]:
+    """The commands of a line, each as its arguments: parts of a pipe, and what another program is told to run."""
+    found = []
+    for part in re.split(r" \|\|? | && ", line.lstrip("!%")):
+        words = shlex.split(part, comments=True)
+        while words and re.fullmatch(r"[A-Za-z_]+=.*", words[0]):
+            words = words[1:]
+        found.append(words)
+        if "--wrap" in words:
+            found += simple(words[words.index("--wrap") + 1])
+        elif words[:2] == ["apptainer", "exec"]:
+            found.append(words[words.index("regdna.sif") + 1 :])
+        elif MASTER in words:
+            found.append(["snakemake", "--profile", "slurm", *words[words.index(MASTER) + 1 :]])
+    return [words for words in found if words]
+
+
+def typed() -> dict[str, list[str]]:
     """Every command that a page tells to type, in a block or in backquotes, as arguments; by its text."""
-    lines = [line for page in PAGES.values() for block in blocks(page, "sh") for line in block.splitlines()]
-    lines += [inline for page in PAGES.values() for inline in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page)]
-    found = [shlex.split(line, comments=True) for line in lines if line.startswith(program + " ")]
-    return {shlex.join(one): one for one in found if "..." not in "".join(one) and "{" not in one[1]}
+    fences = [found for page in PAGES.values() for found in re.findall(r"^```(\w*)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)]
+    inside = [line for language, block in fences if language in ("", "sh") for line in block.splitlines() if line.strip()]
+    known = {words[0] for line in inside for words in simple(line)} | {one.split()[0] for one in NOT_RUN}
+    prose = [re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL) for page in PAGES.values()]
+    inline = [one for page in prose for one in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page) if one.split()[0] in known and " " in one]
+    found = {shlex.join(words): words for line in inside + inline for words in simple(line)}
+    return {text: words for text, words in found.items() if "..." not in text and "{" not in words[min(1, len(words) - 1)]}
 
 
-SNAKEMAKE = commands("snakemake")
-PYTHON = {text: one for text, one in commands("python").items() if one[1] != "-c"}
-# What is given to profiles/slurm/master.sh is given to Snakemake.
-SNAKEMAKE |= {
-    text: ["snakemake", "--profile", "slurm", *one[one.index(MASTER) + 1 :]] for text, one in commands("sbatch").items() if MASTER in one
-}
+TYPED = typed()
+SNAKEMAKE = {text: words for text, words in TYPED.items() if words[0] == "snakemake"}
+PYTHON = {text: words for text, words in TYPED.items() if words[0] == "python" and words[1] != "-c"}
+MAKE = {text: words for text, words in TYPED.items() if words[0] == "make"}
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +139,46 @@ def test_snakemake_takes_every_command_line(text, capsys):
     assert all("=" in one for one in given["config"] or []), text
 
 
+def excused(text: str) -> bool:
+    """Whether a command is one that no test here runs, for a stated reason."""
+    return any(text.startswith(one) for one in NOT_RUN)
+
+
+def test_every_command_is_run_here_or_says_why_not():
+    covered = {*SNAKEMAKE, *PYTHON, *MAKE, *(text for text in TYPED if text.replace("'", "").startswith(RUN))}
+    left = [text for text in TYPED if text not in covered and not excused(text) and TYPED[text][0] != "grep"]
+    assert not left, "no test runs these; put them into RUN, or into NOT_RUN with the reason"
+    for one in NOT_RUN:
+        assert any(text.startswith(one) for text in TYPED), f"no page says {one} any more"
+
+
+def test_the_shell_takes_every_block():
+    for name, page in PAGES.items():
+        done = subprocess.run(["bash", "-n"], input="\n".join(blocks(page, "sh")), capture_output=True, text=True)
+        assert done.returncode == 0, f"{name}: {done.stderr}"
+
+
+def test_what_needs_nothing_is_run_as_it_stands(fresh):
+    for folder in (".venv/bin", ".snakemake"):
+        (fresh / folder).mkdir(parents=True, exist_ok=True)
+    (fresh / ".venv/bin/activate").touch()
+    for text in TYPED:
+        if text.replace("'", "").startswith(RUN):
+            # As it is typed: what the shell is to expand must not be quoted.
+            line = text if text.startswith("python") else text.replace("'", "")
+            done = subprocess.run(["bash", "-c", line], cwd=fresh, env=environment(), capture_output=True, text=True)
+            assert done.returncode == 0, f"{line}: {done.stderr}"
+    (fresh / "profiles/slurm/site.yaml").unlink()
+    done = subprocess.run([sys.executable, "-m", "snakemake", "--unlock"], cwd=fresh, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0 and "snakemake --unlock" in SNAKEMAKE, done.stderr
+
+
 def test_every_target_of_a_command_can_be_asked_for(fresh):
     """One dry run for each study that the commands are about, of all the targets that they name."""
     wanted = {}
-    for arguments in SNAKEMAKE.values():
+    for text, arguments in SNAKEMAKE.items():
         given = parsed(arguments[1:])
-        if not (given["report"] or "compare" in given["targets"]):  # which needs two finished studies
+        if not excused(text):
             settings = tuple(one for one in given["config"] or [] if not one.startswith("downloaded="))
             if "study=mine" in settings:
                 settings = ("study=mine", "study_folder=studies")
@@ -104,6 +192,41 @@ def test_every_target_of_a_command_can_be_asked_for(fresh):
         assert re.search(r"^total +\d+$", result.stdout + result.stderr, flags=re.MULTILINE)
 
 
+def test_every_option_of_a_command_is_taken_in_a_dry_run(fresh):
+    """One dry run for each profile, with all options that commands have beside it; those of recipes are tried on a finished run."""
+    runs = {}
+    for text, arguments in SNAKEMAKE.items():
+        given = parsed(arguments[1:])
+        if not (excused(text) or given["unlock"] or given["forcerun"] or given["until"] or given["omit_from"]):
+            profile = given["profile"][0] if given["profile"] else ""
+            names = ("cores", "latency_wait", "rerun_triggers", "resources", "set_resources")
+            runs.setdefault(profile, {}).update({one: text for one in names if f"--{one.replace('_', '-')}" in arguments})
+    assert set(runs) == {"", "slurm", "workstation"} and {"set_resources", "rerun_triggers"} <= set(runs[""])
+    for profile, options in runs.items():
+        words = [word for name, text in options.items() for word in option(SNAKEMAKE[text], f"--{name.replace('_', '-')}")]
+        result = dry_run(fresh, ["-q", "host", *(["--profile", profile] if profile else []), *words, "--", "sources"])
+        assert result.returncode == 0, f"{profile} {words}: {result.stderr}"
+
+
+def option(arguments: list[str], name: str) -> list[str]:
+    """An option of a command line with its values."""
+    start = arguments.index(name)
+    after = [at for at, word in enumerate(arguments) if at > start and word.startswith("-")]
+    return arguments[start : min(after, default=len(arguments))]
+
+
+@pytest.mark.parametrize("text", MAKE)
+def test_make_knows_what_it_is_told(text):
+    done = subprocess.run(["make", "-n", *MAKE[text][1:]], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("script", sorted({words[1] for words in PYTHON.values()} - {"workflow_scripts/resume.py", "docs/figure.py"}))
+def test_every_script_that_is_named_says_how_it_is_called(script):
+    done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize("text", PYTHON)
 def test_every_script_that_is_named_takes_its_options(text):
     script, *options = PYTHON[text][1:]
@@ -115,7 +238,7 @@ def test_every_script_that_is_named_takes_its_options(text):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_link_leads_somewhere(page):
-    folder = ROOT if page == "README.md" else ROOT / "docs"
+    folder = ROOT if (ROOT / page).is_file() else ROOT / "docs"
     for link in re.findall(r"\]\(([^)]+)\)", PAGES[page]):
         path, _, place = link.partition("#")
         target = folder / path if path else folder / page
@@ -143,12 +266,6 @@ def test_a_cell_type_and_a_locus_are_added_to_the_demo_as_the_readme_shows(fresh
     result = dry_run(fresh, ["-q", "host", "--config", "study=added", "study_folder=added", "--", *wanted])
     assert result.returncode == 0, result.stdout + result.stderr
     assert "results/sources/liver/peaks.bed.gz" in result.stdout
-
-
-def test_every_make_target_the_readme_names_exists():
-    makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"\bmake ([a-z]+)", README)):
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 
 # --- docs/models.md ---

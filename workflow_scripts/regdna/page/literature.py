@@ -32,7 +32,7 @@ def measure(row: dict) -> str:
 
 def sentences(rows: pd.DataFrame) -> list[str]:
     """How many rows may be compared, and what those say."""
-    some = rows[rows["comparable"]]
+    some = rows[rows["comparable"].astype(bool)]  # of no rows a parquet file knows no type
     out = [f"{len(some)} of {len(rows)} published values may be compared with ours." if len(rows) else "No model here is one of a paper."]
     for one in some.to_dict("records"):
         gap = estimate(one["difference"], one["low"] - one["published"], one["high"] - one["published"], True)
