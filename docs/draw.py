@@ -34,7 +34,9 @@ def edges() -> set[tuple[str, str]]:
     names = dict(re.findall(r'^\s*(\d+)\[label ?= ?"(\w+)"', said.stdout, flags=re.MULTILINE))
     pairs = {(names[one], names[other]) for one, other in re.findall(r"^\s*(\d+) -> (\d+)", said.stdout, flags=re.MULTILINE)}
     # A file may be unpacked from another, and a background's counts are read by the scores of the next set: no arrow, and one.
-    return {(one, other) for one, other in pairs if "all" not in (one, other) and one != other and not ((other, one) in pairs and one > other)}
+    return {
+        (one, other) for one, other in pairs if "all" not in (one, other) and one != other and not ((other, one) in pairs and one > other)
+    }
 
 
 def homes() -> dict[str, str]:
@@ -89,10 +91,13 @@ def picture() -> str:
     level = list(ROOMS)
     grid = {name: rows({rule for rule in room if room[rule] == name}, pairs) for name in ROOMS}
     first = {rule for some in grid.values() for rule in some[0]}
-    # Past a whole room, or past boxes of the next one, an arrow takes a lane at the left; what leaves one box, and what enters the last, together.
+    # Past a room, or past boxes of the next one, an arrow takes a lane at the left, which those from one box, or into the last, share.
     far = {(one, other) for one, other in pairs if level.index(room[other]) - level.index(room[one]) > (0 if other not in first else 1)}
     lane = {pair: pair[1] if room[pair[1]] == level[-1] else pair[0] for pair in far}
-    lanes = {name: (number + 1) * LANE for number, name in enumerate(sorted(set(lane.values()), key=lambda name: level.index(room[name])))}
+    lanes = {
+        name: (number + 1) * LANE
+        for number, name in enumerate(sorted(set(lane.values()), key=lambda name: (level.index(room[name]), name)))
+    }
     wide = {name: max(map(len, some)) for name, some in grid.items()}
     begin, pitch = LANE * (len(lanes) + 1), WIDTH + GAP
     width, top = pitch * (max(wide.values()) + 1), GAP
@@ -107,7 +112,9 @@ def picture() -> str:
             for rule, column in slots(row, wish, wide[name], number % 2 == 1 and wide[name] > 1).items():
                 at[rule] = (left + column * pitch, top + 32 + number * STEP + HEIGHT / 2)
         lines.append(f'<rect x="{begin}" y="{top}" width="{width:.0f}" height="{tall}" rx="8" fill="{colour}" fill-opacity="0.09"/>')
-        lines.append(f'<text x="{begin + width - 10:.0f}" y="{top + 20}" fill="{colour}" font-weight="bold" text-anchor="end">{name}</text>')
+        lines.append(
+            f'<text x="{begin + width - 10:.0f}" y="{top + 20}" fill="{colour}" font-weight="bold" text-anchor="end">{name}</text>'
+        )
         top += tall + GAP
     for one, other in sorted(pairs):
         (x, y), (u, v) = (at[one][0], at[one][1] + HEIGHT / 2), (at[other][0], at[other][1] - HEIGHT / 2 - 2)
@@ -131,7 +138,8 @@ def picture() -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]:.0f} {size[1]:.0f}" width="{size[0]:.0f}" height="{size[1]:.0f}" '
         'font-family="sans-serif" font-size="13">',
         "<title>What reads what: the rules of the workflow, from the sources at the top to the report</title>",
-        '<defs><marker id="head" markerWidth="7" markerHeight="7" refX="4" refY="3" orient="auto"><path d="M0 0L6 3L0 6z" fill="#555555"/></marker></defs>',
+        '<defs><marker id="head" markerWidth="7" markerHeight="7" refX="4" refY="3" orient="auto">'
+        '<path d="M0 0L6 3L0 6z" fill="#555555"/></marker></defs>',
         f'<rect width="{size[0]:.0f}" height="{size[1]:.0f}" fill="#ffffff"/>',
     )
     return "\n".join([*head, *lines, "</svg>"]) + "\n"
@@ -139,5 +147,7 @@ def picture() -> str:
 
 if __name__ == "__main__":
     if "--check" in sys.argv:
-        sys.exit(0 if PICTURE.is_file() and PICTURE.read_text() == picture() else "docs/flow.svg is not what the rules say; run `make docs`")
+        sys.exit(
+            0 if PICTURE.is_file() and PICTURE.read_text() == picture() else "docs/flow.svg is not what the rules say; run `make docs`"
+        )
     PICTURE.write_text(picture())

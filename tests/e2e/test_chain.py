@@ -167,6 +167,45 @@ class TestFinished:
             path.write_text(text)
         assert plan == {"embed_windows": 2, "train_model": 4, "train": 1}
 
+    def test_every_column_of_every_table_is_described(self, finished):
+        page, tables = (ROOT / "docs/results.md").read_text(), 0
+        # What a table has of another one, and the costs in a list of their own.
+        also = {"candidates.parquet": "records.parquet", "labelled.parquet": "candidates.parquet", "variants.tsv": "variants.parquet"}
+        for path in (finished / "results/tiny").rglob("*"):
+            if path.suffix not in (".parquet", ".tsv"):
+                continue
+            name = path.name if path.parent.name != "variants" else "variants" + path.name.removeprefix("dbsnp")
+            names = {name, also.get(name, name), *({"windows.parquet"} if name in also else ())}
+            rows = [line for line in page.splitlines() if any(re.match(rf"\|[^|]*[`/}}]{re.escape(one)}`", line) for one in named(names))]
+            assert rows, f"docs/results.md has no {path}"
+            said = page if name == "ledger.tsv" else " ".join(rows)
+            table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, sep="\t")
+            missing = [column for column in table.columns if not re.search(rf"\b{re.escape(column)}\b", said)]
+            assert not missing, f"docs/results.md, {name}: {missing}"
+            tables += 1
+        assert tables > 40
+
+    def test_arrays_are_of_the_type_and_shape_that_the_page_of_the_flow_says(self, finished):
+        results, rows = finished / "results", (ROOT / "docs/flow.md").read_text().partition("| stage |")[2].splitlines()[2:]
+        folders = [results / "sources/demo-chr22", results / "tiny/dhs", results / "tiny/chr22", *results.glob("tiny/chr22/*")]
+        for _, _, file, _, kind, shape, *_ in (row.split("|") for row in rows):
+            name, *key = re.findall("`([^`]+)`", file)
+            name = name.replace("{locus}", "dgcr8-promoter")
+            found = [path for folder in folders for path in (folder / name, *folder.glob(f"seed*/{name}")) if path.is_file()]
+            assert found, file
+            for path in found:
+                array = np.load(path)[key[0]] if key else np.load(path)
+                assert array.dtype == kind.strip(), path
+                assert array.ndim == len([part for part in shape.strip(" ()").split(",") if part.strip()]), path
+
+    def test_the_log_and_the_maker_of_a_file_are_found_as_the_page_says(self, finished):
+        page = (ROOT / "docs/troubleshooting.md").read_text()
+        for start, said in (("snakemake --summary ", "evaluate_model"), ("cat results/", "epoch")):
+            line = next(line for line in page.splitlines() if line.startswith(start)).replace("results/demo/", "results/tiny/")
+            line = line.replace("snakemake ", "snakemake --config study=tiny study_folder=tests/studies ", 1)
+            done = subprocess.run(["bash", "-c", line], cwd=finished, env=environment(), capture_output=True, text=True)
+            assert done.returncode == 0 and said in done.stdout, done.stdout + done.stderr
+
     def test_the_page_is_one_file_without_outside_requests(self, finished):
         page = (finished / "results/tiny/report.html").read_text()
         assert not re.search(r"""(src|href)=["']?(https?:)?//""", page)
@@ -177,6 +216,11 @@ class TestFinished:
         assert result.returncode == 0, result.stderr[-2000:]
         assert (finished / "report.zip").stat().st_size > 10_000
         (finished / "report.zip").unlink()
+
+
+def named(names: set[str]) -> list[str]:
+    """Names of tables as docs/results.md writes them."""
+    return [re.sub(r"^variants(?=\.)", "variants/{variants}", name) for name in names]
 
 
 def states(folder: Path) -> list[Path]:

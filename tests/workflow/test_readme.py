@@ -70,6 +70,7 @@ def simple(line: str) -> list[list[str]]:
         words = shlex.split(part, comments=True)
         while words and re.fullmatch(r"[A-Za-z_]+=.*", words[0]):
             words = words[1:]
+        words = [words[0].removeprefix(".venv/bin/"), *words[1:]] if words else words
         found.append(words)
         if "--wrap" in words:
             found += simple(words[words.index("--wrap") + 1])
@@ -82,7 +83,7 @@ def simple(line: str) -> list[list[str]]:
 
 def typed() -> dict[str, list[str]]:
     """Every command that a page tells to type, in a block or in backquotes, as arguments; by its text."""
-    fences = [found for page in PAGES.values() for found in re.findall(r"^```(\w*)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)]
+    fences = [found for page in PAGES.values() for found in re.findall(r"^```(.*?)\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)]
     inside = [line for language, block in fences if language in ("", "sh") for line in block.splitlines() if line.strip()]
     known = {words[0] for line in inside for words in simple(line)} | {one.split()[0] for one in NOT_RUN}
     prose = [re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL) for page in PAGES.values()]
@@ -94,6 +95,7 @@ def typed() -> dict[str, list[str]]:
 TYPED = typed()
 SNAKEMAKE = {text: words for text, words in TYPED.items() if words[0] == "snakemake"}
 PYTHON = {text: words for text, words in TYPED.items() if words[0] == "python" and words[1] != "-c"}
+STEPS = {text: words for text, words in PYTHON.items() if words[1].startswith("workflow_scripts/") and "resume.py" not in words[1]}
 MAKE = {text: words for text, words in TYPED.items() if words[0] == "make"}
 
 
@@ -192,20 +194,12 @@ def test_every_target_of_a_command_can_be_asked_for(fresh):
         assert re.search(r"^total +\d+$", result.stdout + result.stderr, flags=re.MULTILINE)
 
 
-def test_every_option_of_a_command_is_taken_in_a_dry_run(fresh):
-    """One dry run for each profile, with all options that commands have beside it; those of recipes are tried on a finished run."""
-    runs = {}
-    for text, arguments in SNAKEMAKE.items():
-        given = parsed(arguments[1:])
-        if not (excused(text) or given["unlock"] or given["forcerun"] or given["until"] or given["omit_from"]):
-            profile = given["profile"][0] if given["profile"] else ""
-            names = ("cores", "latency_wait", "rerun_triggers", "resources", "set_resources")
-            runs.setdefault(profile, {}).update({one: text for one in names if f"--{one.replace('_', '-')}" in arguments})
-    assert set(runs) == {"", "slurm", "workstation"} and {"set_resources", "rerun_triggers"} <= set(runs[""])
-    for profile, options in runs.items():
-        words = [word for name, text in options.items() for word in option(SNAKEMAKE[text], f"--{name.replace('_', '-')}")]
-        result = dry_run(fresh, ["-q", "host", *(["--profile", profile] if profile else []), *words, "--", "sources"])
-        assert result.returncode == 0, f"{profile} {words}: {result.stderr}"
+def test_options_of_commands_are_taken_in_a_dry_run(fresh):
+    """All of them at once; those of recipes are tried on a finished run (test_chain.py), profiles without Slurm (test_dry_run.py)."""
+    names = ("--cores", "--latency-wait", "--rerun-triggers", "--resources", "--set-resources")
+    words = [word for name in names for word in option(next(one for one in SNAKEMAKE.values() if name in one), name)]
+    result = dry_run(fresh, ["-q", "host", *words, "--", "sources"])
+    assert result.returncode == 0, f"{words}: {result.stderr}"
 
 
 def option(arguments: list[str], name: str) -> list[str]:
@@ -221,16 +215,19 @@ def test_make_knows_what_it_is_told(text):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("script", sorted({words[1] for words in PYTHON.values()} - {"workflow_scripts/resume.py", "docs/figure.py"}))
+@pytest.mark.parametrize("script", sorted({words[1] for words in STEPS.values()}))
 def test_every_script_that_is_named_says_how_it_is_called(script):
     done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("text", PYTHON)
-def test_every_script_that_is_named_takes_its_options(text):
-    script, *options = PYTHON[text][1:]
-    assert (ROOT / script).is_file()
+def test_every_script_that_is_named_is_there():
+    assert all((ROOT / words[1]).is_file() for words in PYTHON.values())
+
+
+@pytest.mark.parametrize("text", STEPS)
+def test_every_step_that_is_named_takes_its_options(text):
+    script, *options = STEPS[text][1:]
     takes = inspect.signature(step(script.removeprefix("workflow_scripts/").removesuffix(".py")).main).parameters
     named = [one.removeprefix("--").replace("-", "_") for one in options if one.startswith("--")]
     assert set(named) - {"help"} <= set(takes)
