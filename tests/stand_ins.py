@@ -18,8 +18,8 @@ import made_up_bundle
 import numpy as np
 import pandas as pd
 import scipy.io
-import toy_models
 import torch
+import toy_models
 import yaml
 
 from regdna.alphabet import encode
@@ -234,7 +234,7 @@ class StandIns:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
             row = self.table.loc[accession]
-            thing = {"accession": accession, "dataset": "/experiments/ENCSR000AAA/", "assembly": "hg19", "status": "released",
+            thing = {"accession": accession, "dataset": f"/experiments/{row['experiment'] or 'ENCSR000AAA'}/", "assembly": "hg19", "status": "released",
                      "biosample_ontology": {"term_name": row["biosample"]}, "assay_title": row["assay"],
                      "target": {"label": row["target"]} if row["target"] else "", "output_type": row["output_type"],
                      "file_type": row["file_type"], "file_size": len(content), "md5sum": hashlib.md5(content).hexdigest(),

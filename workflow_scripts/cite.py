@@ -11,7 +11,7 @@ from regdna.papers import read_papers
 from regdna.step import run
 from regdna.store import atomic
 
-SHOWN = ["model", "metric", "statistic", "group", "value", "source"]
+SHOWN = ["model", "metric", "statistic", "group", "targets", "value", "source", "evidence"]
 
 
 def main(

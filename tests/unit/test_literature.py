@@ -311,7 +311,7 @@ def test_the_page_shows_ours_beside_theirs_and_why_not(page):
     assert second[5] == ["–", ""] and second[6][0] == "not comparable"  # no difference where it would mean nothing
     text = " ".join(shown.said)
     assert "3 of 5 published values may be compared with ours." in text and "median over 1 DNase targets, in the paper over 125" in text
-    assert "gkm-SVM, median AUROC over TF targets: 0.900 (Somebody 2015)" in text and "chr8 and chr9" in text and "two sources" in text
+    assert "gkm-SVM: median AUROC over TF targets 0.900 (Somebody 2015)" in text and "chr8 and chr9" in text and "two sources" in text
     assert "#literature" in shown.addresses and "literature" in shown.ids
     assert [pages.literature.show(plain, one) for one in ("large", "small")] == [None, None]
 
@@ -335,7 +335,9 @@ def test_a_study_without_any_model_of_a_paper_has_an_empty_table_and_says_so(stu
 
 
 def test_a_number_that_nobody_confirmed_is_called_so():
-    row = {"model": "m", "paper_model": "M", "metric": "mcc", "statistic": "mean", "group": "all", "value": 0.7, "low": 0.6, "high": 0.8,
-           "published": 0.71, "difference": -0.01, "comparable": True, "evidence": "not confirmed"}  # fmt: skip
+    row = {"model": "m", "paper_model": "M", "metric": "mcc", "statistic": "mean", "group": "all", "targets": 1, "value": 0.7, "low": 0.6,
+           "high": 0.8, "published": 0.71, "difference": -0.01, "comparable": True, "evidence": "not confirmed"}  # fmt: skip
     [_, said] = pages.literature.sentences(pd.DataFrame([row]))
-    assert said.endswith("That number is not confirmed.") and "the difference is −0.010 [−0.110, +0.090]" in said
+    assert said.startswith("m: MCC 0.700 [") and said.endswith("That number is not confirmed.")
+    assert pages.literature.by_source([row | {"source": "S"}] * 2) == {"S": ["m: MCC 0.700, not confirmed"] * 2}
+    assert "the difference is −0.010 [−0.110, +0.090]" in said

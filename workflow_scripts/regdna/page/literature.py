@@ -20,12 +20,23 @@ def show(results: Results, dataset: str) -> dict | None:
         "benchmark": benchmark,
         "sentences": sentences(rows),
         "table": beside(results, dataset, rows) if len(rows) else None,
-        "others": [f"{one['model']}, {measure(one)}: {number(one['value'])} ({one['source']})" for one in others],
+        "others": [f"{', '.join(told)} ({source})" for source, told in by_source(others).items()],
     }
 
 
+def by_source(others: list[dict]) -> dict[str, list[str]]:
+    """Published values of networks that are not here, in words, by the paper that they stand in."""
+    found: dict[str, list[str]] = {}
+    for one in others:
+        unsure = ", not confirmed" if one["evidence"] == "not confirmed" else ""
+        found.setdefault(one["source"], []).append(f"{one['model']}: {measure(one)} {number(one['value'])}{unsure}")
+    return found
+
+
 def measure(row: dict) -> str:
-    """What a number is: a statistic of a metric over some targets."""
+    """What a number is: a statistic of a metric over some targets, or that of the only one."""
+    if row["targets"] == 1:
+        return METRICS[row["metric"]]
     over = "targets" if row["group"] == "all" else f"{row['group']} targets"
     return f"{row['statistic']} {METRICS[row['metric']]} over {over}"
 
