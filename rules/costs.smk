@@ -1,6 +1,7 @@
 """What a run will cost, said before it begins; it stops here where it may not or cannot be."""
 
 from regdna.estimate import SPEEDS, check_budget, estimate, known_counts, past_runs
+from regdna.slurm.jobs import WAITING, of_folder
 
 
 def say_plan(study):
@@ -68,6 +69,18 @@ if not config["studies"]:  # to compare two finished ones takes neither
     say_cost(config["study"])
 
 
+def check_left():
+    """Stop where jobs that a killed run sent from here are in the queue; not where another run, which holds a lock, may wait for them."""
+    left = of_folder(Path.cwd(), WAITING) or []
+    if left and len(list(Path(".snakemake/locks").glob("*.output.lock"))) < 2:
+        said = f"jobs {', '.join(left)} of an earlier run from here are in the queue; wait for them, or end them with `make resume`"
+        print(f"regdna: {said}", file=sys.stderr)
+        sys.exit(1)
+
+
 onstart:
     check_network()
-    write_json(Path("results/store/last-run.json"), {**STARTED, "arguments": sys.argv[1:]})  # for `make resume`
+    check_gpus(config["study"])
+    check_left()
+    if not {job.rule.name for job in workflow.dag.needrun_jobs()} <= {"preflight", "survey_login", "survey_node"}:
+        write_json(Path("results/store/last-run.json"), {**STARTED, "arguments": sys.argv[1:]})  # for `make resume`

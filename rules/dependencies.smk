@@ -23,8 +23,8 @@ rule narrow_context:
     threads: 2
     resources:
         **ON_GPU,
-        mem_mb=memory(6000, 2),
-        runtime=minutes(480),
+        mem_mb=memory(6000, 2, gpu),
+        runtime=minutes(480, gpu),
     params:
         code=model_code("narrow.py"),
         model="{model}",
@@ -53,8 +53,8 @@ rule pair_motifs:
     threads: 1
     resources:
         **ON_GPU,
-        mem_mb=memory(6000, 1),
-        runtime=minutes(240),
+        mem_mb=memory(6000, 1, gpu),
+        runtime=minutes(240, gpu),
     params:
         code=model_code("pair.py"),
         asked=said(STUDIES, "{study}/interactions"),

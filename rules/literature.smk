@@ -18,7 +18,7 @@ rule cite_literature:
     conda:
         "../envs/data.yaml"
     resources:
-        mem_mb=memory(2000, 2),
+        mem_mb=memory(4000, 2),
         runtime=minutes(30),
     params:
         code=code("cite.py"),

@@ -19,8 +19,8 @@ rule mutagenise_locus:
     threads: 1
     resources:
         **ON_GPU,
-        mem_mb=memory(8000, 2),
-        runtime=minutes(240),
+        mem_mb=memory(8000, 2, gpu),
+        runtime=minutes(240, gpu),
     params:
         code=model_code("mutagenise.py"),
         place=place,

@@ -1,7 +1,7 @@
 """What jobs ask of a machine: memory by what they read, time by what they train, GPUs by the model; more of it with every attempt."""
 
 from regdna.estimate import SPEEDS, estimate
-from regdna.slurm.site import SITE, read_site
+from regdna.slurm.site import SITE, limits, partitions_of, read_site
 
 UNKNOWN_MINUTES = 720  # of a training whose cost nobody knows
 LONGEST_MINUTES = 2880
@@ -13,20 +13,26 @@ except InputError as error:
     sys.exit(1)
 
 
-def memory(least, share=0.0):
-    """MB: `least`, and `share` of what the job reads; as much again with every attempt."""
+def no_gpu(wildcards):
+    """GPUs of a job that runs no network."""
+    return 0
+
+
+def memory(least, share=0.0, number=no_gpu):
+    """MB: `least`, and `share` of what the job reads; as much again with every attempt, as far as partitions allow."""
 
     def asked(wildcards, input, attempt):
-        return round(least + (share * input.size_mb if share else 0)) * attempt
+        wanted = round(least + (share * input.size_mb if share else 0)) * attempt
+        return min(wanted, most(number(wildcards))[1] or wanted)
 
     return asked
 
 
-def minutes(first):
-    """Minutes that a job may take; as many again with every attempt, as far as partitions allow."""
+def minutes(first, number=no_gpu):
+    """Minutes that a job on so many GPUs may take; as many again with every attempt, as far as partitions allow."""
 
     def asked(wildcards, attempt):
-        return within(first * attempt)
+        return within(first * attempt, number(wildcards))
 
     return asked
 
@@ -35,13 +41,18 @@ def training_minutes(wildcards, attempt):
     """Minutes of one training: three times what it is estimated to take, and an hour. A training that is ended goes on in the next attempt."""
     hours = one_training(wildcards.study, wildcards.dataset, wildcards.model)
     first = UNKNOWN_MINUTES if hours is None else round(60 + 3 * 60 * hours)
-    return within(first * attempt)
+    return within(first * attempt, gpus(wildcards))
 
 
-def within(asked):
-    """As many minutes as asked for, as far as the site's partitions allow."""
-    limits = [one.get("max_runtime", LONGEST_MINUTES) for one in HERE.get("partitions", {}).values()]
-    return min(asked, max(limits, default=LONGEST_MINUTES))
+@cache
+def most(number):
+    """Minutes and MB that partitions give a job with so many GPUs, None where nobody says; a job itself does not ask again."""
+    return limits(HERE, number, None if workflow.is_main_process else [])
+
+
+def within(asked, number):
+    """As many minutes as asked for, as far as partitions that take so many GPUs allow."""
+    return min(asked, most(number)[0] or LONGEST_MINUTES)
 
 
 @cache
@@ -69,6 +80,18 @@ def gpus(wildcards):
 def gpu(wildcards):
     """One GPU for a network that is run; none for row zero."""
     return min(1, gpus(wildcards))
+
+
+def check_gpus(study):
+    """Stop before any job where no partition of the site's table takes as many GPUs as a model is to be trained on."""
+    for model in STUDIES[study]["models"] if "partitions" in HERE else []:
+        number = gpus(SimpleNamespace(study=study, model=model))
+        if number and not partitions_of(HERE, number):
+            key = f"models.{model}.gpu of study {study}"
+            print(
+                f"regdna: {SITE}: partitions: none takes {number} GPUs, which {key} asks for; raise a max_gpu, or lower it", file=sys.stderr
+            )
+            sys.exit(1)
 
 
 def places(study):

@@ -66,8 +66,8 @@ rule survey_node:
     threads: 1
     resources:
         **on(lambda wildcards: int(wildcards.place == "gpu")),
-        mem_mb=memory(4000),
-        runtime=minutes(10),
+        mem_mb=memory(4000, 0.0, lambda wildcards: int(wildcards.place == "gpu")),
+        runtime=minutes(10, lambda wildcards: int(wildcards.place == "gpu")),
     params:
         code=code("survey.py"),
         place="{place}",

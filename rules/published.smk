@@ -41,8 +41,8 @@ rule consult_published:
     threads: 4
     resources:
         **on(lambda wildcards: 1),
-        mem_mb=memory(12000, 2),
-        runtime=minutes(480),
+        mem_mb=memory(12000, 2, lambda wildcards: 1),
+        runtime=minutes(480, lambda wildcards: 1),
     params:
         code=code("consult.py", *modules("deepsea")),
     script:

@@ -23,7 +23,7 @@ rule tune_model:
     threads: 1
     resources:
         **ON_GPUS,
-        mem_mb=memory(8000, 2),
+        mem_mb=memory(8000, 2, gpus),
         runtime=training_minutes,
     params:
         code=model_code("tune.py"),
@@ -84,7 +84,7 @@ rule train_model:
     threads: 1
     resources:
         **ON_GPUS,
-        mem_mb=memory(8000, 2),
+        mem_mb=memory(8000, 2, gpus),
         runtime=training_minutes,
     params:
         code=model_code("train.py"),
@@ -115,8 +115,8 @@ rule predict_windows:
     threads: 1
     resources:
         **ON_GPU,
-        mem_mb=memory(6000, 2),
-        runtime=minutes(240),
+        mem_mb=memory(6000, 2, gpu),
+        runtime=minutes(240, gpu),
     params:
         code=model_code("predict.py"),
     script:

@@ -54,8 +54,8 @@ rule score_variants:
     threads: 1
     resources:
         **ON_GPU,
-        mem_mb=memory(8000, 2),
-        runtime=minutes(240),
+        mem_mb=memory(8000, 2, gpu),
+        runtime=minutes(240, gpu),
     params:
         code=model_code("score.py"),
         assembly=said(STUDIES, "{study}/datasets/{dataset}/assembly"),

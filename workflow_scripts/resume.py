@@ -10,6 +10,7 @@ removed, the folder is unlocked and Snakemake is started again with what was giv
 """
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -24,29 +25,36 @@ from regdna.store import sweep, whoami
 PATIENCE_SECONDS = 30
 
 
-def main(arguments: list[str]) -> int:
-    """End leftovers, unlock, run Snakemake with ``arguments``; gives its exit code."""
+def main(arguments: list[str]) -> int | None:
+    """End leftovers, unlock and become Snakemake with ``arguments``; gives an exit code where it comes to nothing."""
     here = Path.cwd()
+    if not (here / "Snakefile").is_file():
+        return refuse(f"{here} is not the root of the repository; go there first")
     masters, leftovers = processes(here)
     if masters:
         pids = ", ".join(str(one.pid) for one in masters)
-        print(f"regdna: a run is going on here (process {pids}); stop it first, or wait for it", file=sys.stderr)
-        return 1
-    last = here / "results/store/last-run.json"
-    run = json.loads(last.read_text()) if last.is_file() else {}
+        return refuse(f"a run is going on here (process {pids}); stop it first, or wait for it")
+    last = Path("results/store/last-run.json")
+    try:
+        run = json.loads(last.read_text()) if last.is_file() else {}
+        run = {key: run[key] for key in ("host", "pid", "job", "arguments")} if run else {}
+    except (ValueError, TypeError, KeyError):
+        return refuse(f"{last} is broken; delete it, and say what snakemake was given: make resume TARGETS='...'")
+    if not run and not arguments:
+        return refuse(f"no run is known here ({last} is missing); say what snakemake was given: make resume TARGETS='...'")
     if elsewhere(run, here):
-        print(
-            f"regdna: the last run was started on {run['host']} (process {run['pid']}); run `make resume` there, "
-            f"or, if it has ended, delete {last.relative_to(here)} and start the run as it was started",
-            file=sys.stderr,
+        again = shlex.quote(shlex.join(run["arguments"]))
+        return refuse(
+            f"the last run was started on {run['host']} (process {run['pid']}); run `make resume` there, or, if it has ended, "
+            f"delete {last} and run `make resume TARGETS={again}` here"
         )
-        return 1
     waiting = cluster.of_folder(here)
+    if waiting is None:
+        return refuse("Slurm does not say which jobs of this folder there are; run `make resume` again when it answers")
     if waiting:
         print(f"ending {len(waiting)} jobs of a killed run on the cluster", file=sys.stderr)
         if not cluster.end(waiting, here):
-            print(f"regdna: jobs {', '.join(waiting)} do not end; see squeue, and run `make resume` when they have", file=sys.stderr)
-            return 1
+            return refuse(f"jobs {', '.join(waiting)} do not end; see squeue, and run `make resume` when they have")
     stop([one for one in leftovers if one.is_running()])
     sweep(here / "results")
     if not arguments and run:
@@ -57,7 +65,14 @@ def main(arguments: list[str]) -> int:
     if unlocked.returncode:
         print(unlocked.stderr, file=sys.stderr)
         return unlocked.returncode
-    return subprocess.run([*snakemake, *arguments]).returncode
+    sys.stderr.flush()
+    os.execv(sys.executable, [*snakemake, *arguments])  # not as a child: Ctrl-C shall reach Snakemake alone, which cancels its jobs
+
+
+def refuse(why: str) -> int:
+    """Say in one line why it does not go on; gives the exit code."""
+    print(f"regdna: {why}", file=sys.stderr)
+    return 1
 
 
 def elsewhere(run: dict, here: Path) -> bool:

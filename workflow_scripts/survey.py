@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from regdna import survey as look
-from regdna.slurm.site import read_site, request
+from regdna.slurm.site import partitions_of, read_site, request
 from regdna.step import InputError, run
 from regdna.store import write_json
 
@@ -43,7 +43,7 @@ def main(
         found += [look.files(missing or [], study), look.room(survey.parent, needed)]
         if shutil.which("sbatch"):
             kinds = {"cpu": 0, **({"gpu": gpus} if gpus else {})}
-            found += [look.queue(request(here, number), kind) for kind, number in kinds.items()]
+            found += [look.queue(request(here, number), kind, partitions_of(here, number)) for kind, number in kinds.items()]
     else:
         found += [*look.torch_build(processes), look.tools(), *look.own_disk(here.get("scratch"))]
     failed = [f"{one.what}: {one.says}" for one in found if one.state == look.FAILS]

@@ -1,17 +1,16 @@
-"""Real peaks and sequence as somebody brings their own: labels against bedtools, the motif where it must be, GUE to a leaderboard."""
+"""Real peaks and sequence as somebody brings their own: labels against bedtools, and the motif where it must be."""
 
 import gzip
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from workflow_tools import clone, environment
+from workflow_tools import clone, environment, snakemake
 
 from regdna.alphabet import reverse_complement
 from regdna.targets import Targets
@@ -19,15 +18,6 @@ from regdna.windows import Sequences
 
 RECORDS = {"hg19_chr20_1000001-2000000.fa": "chr20:1000001-2000000", "hg19_chr22_20000001-21000000.fa": "chr22:20000001-21000000"}
 RULES = ("bin_half_covered", "union_half_covered", "any_overlap")
-
-
-def run(folder: Path, study: str, *targets: str, downloaded: Path | None = None) -> None:
-    """Run Snakemake in a clone on the studies of its `own` folder."""
-    files = [f"downloaded={downloaded}"] if downloaded else []
-    chosen = ["--config", f"study={study}", "study_folder=own", *files, "--"]
-    command = [sys.executable, "-m", "snakemake", "--cores=2", *chosen, *targets]
-    result = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +63,8 @@ def peaks(tmp_path_factory):
     }  # fmt: skip
     (folder / "own").mkdir()
     (folder / "own/real.yaml").write_text(yaml.safe_dump(study))
-    run(folder, "real", "windows")
+    result = snakemake(folder, "windows", study="real", studies="own")
+    assert result.returncode == 0, result.stderr
     return folder / "results/real/peaks", ids
 
 
@@ -128,29 +119,3 @@ def test_ctcf_peaks_hold_the_ctcf_motif_far_above_background(peaks, shared):
     assert peak.sum() > 50
     assert has[peak].mean() > 0.3
     assert has[peak].mean() > 15 * has[~any_ctcf].mean()
-
-
-def test_gue_runs_to_a_leaderboard(tmp_path, shared):
-    folder = clone(tmp_path / "regdna")
-    files = tmp_path / "downloaded/gue"
-    files.mkdir(parents=True)
-    for file in (shared / "data/labelled/GUE").glob("*.csv.gz"):
-        name = file.name.removesuffix(".gz").replace("prom_prom_core_", "core-promoter-").replace("_", "-")
-        (files / name).write_bytes(gzip.decompress(file.read_bytes()))
-    study = yaml.safe_load((folder / "resources/studies/sequences.yaml").read_text())
-    study["models"] = {name: study["models"][name] for name in ("composition", "kmer-logistic")}
-    study["evaluation"] = {"replicates": 200}
-    del study["tuning"]  # as long as everything else together
-    study["datasets"] = {"core-promoter-tata": study["datasets"]["core-promoter-tata"]}
-    (folder / "own").mkdir()
-    (folder / "own/sequences.yaml").write_text(yaml.safe_dump(study))
-    run(folder, "sequences", "report", downloaded=tmp_path / "downloaded")
-    table = pd.read_parquet(folder / "results/sequences/comparison.parquet")
-    assert set(table["dataset"]) == set(study["datasets"])
-    for dataset in study["datasets"]:
-        metrics = pd.read_parquet(folder / f"results/sequences/{dataset}/kmer-logistic/metrics.parquet")
-        mean = metrics[(metrics["part"] == "test") & (metrics["metric"] == "auroc") & (metrics["target"] == -1) & (metrics["seed"] == -1)]
-        assert mean["value"].item() > 0.7, dataset
-        assert mean["low"].item() < mean["value"].item() < mean["high"].item()
-    page = (folder / "results/sequences/report.html").read_text()
-    assert all(name in page for name in study["datasets"])

@@ -23,6 +23,9 @@ def resume(tmp_path, monkeypatch):
     monkeypatch.setattr(
         module.subprocess, "run", lambda command, **_: module.done.append(command[3:]) or module.subprocess.CompletedProcess([], 0)
     )
+    # It becomes Snakemake at the end.
+    monkeypatch.setattr(module.os, "execv", lambda program, command: module.done.append(command[3:]))
+    (tmp_path / "Snakefile").touch()
     module.gone = True
     return module
 
@@ -41,18 +44,18 @@ def test_a_run_of_another_login_node_is_not_ended(resume, tmp_path, capsys):
 def test_a_master_that_was_a_job_is_known_to_have_ended_if_slurm_says_so(resume, tmp_path, monkeypatch, there, code):
     last(tmp_path, OTHER | {"job": "99"})
     monkeypatch.setattr(resume.cluster, "is_there", lambda job: there if job == "99" else pytest.fail(job))
-    assert resume.main([]) == code and bool(resume.done) == (code == 0)
+    assert (resume.main([]) or 0) == code and bool(resume.done) == (code == 0)
 
 
 def test_a_folder_that_nobody_locks_is_free(resume, tmp_path):
     last(tmp_path, OTHER)
     (tmp_path / ".snakemake/locks/0.input.lock").unlink()
-    assert resume.main([]) == 0
+    assert not resume.main([])
 
 
 def test_jobs_on_the_cluster_are_ended_before_the_run_goes_on_as_it_was_started(resume, tmp_path):
     last(tmp_path, {**whoami(), "arguments": ["--profile", "slurm", "all"]})
-    assert resume.main([]) == 0
+    assert not resume.main([])
     assert resume.done == [["5", "6"], ["--unlock", "--profile", "slurm", "all"], ["--profile", "slurm", "all"]]
 
 
@@ -60,3 +63,28 @@ def test_jobs_that_do_not_end_keep_it_from_going_on(resume, tmp_path, capsys):
     last(tmp_path, {**whoami(), "arguments": ["all"]})
     resume.gone = False
     assert resume.main([]) == 1 and resume.done == [["5", "6"]] and "jobs 5, 6 do not end" in capsys.readouterr().err
+
+
+def test_a_slurm_that_does_not_answer_keeps_it_from_going_on(resume, tmp_path, monkeypatch, capsys):
+    last(tmp_path, {**whoami(), "arguments": ["all"]})
+    monkeypatch.setattr(resume.cluster, "of_folder", lambda folder: None)
+    assert resume.main([]) == 1 and not resume.done and "Slurm does not say" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"host": "x"}', "3"])
+def test_a_broken_record_of_the_last_run_is_one_line(resume, tmp_path, content, capsys):
+    (tmp_path / "results/store").mkdir(parents=True)
+    (tmp_path / "results/store/last-run.json").write_text(content)
+    assert resume.main([]) == 1 and not resume.done
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "last-run.json" in said and "make resume TARGETS=" in said
+
+
+def test_without_a_last_run_it_is_told_what_to_run(resume, capsys):
+    assert resume.main([]) == 1 and not resume.done and "no run is known here" in capsys.readouterr().err
+    assert not resume.main(["--profile", "slurm"]) and resume.done[-1] == ["--profile", "slurm"]
+
+
+def test_another_folder_is_refused(resume, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path / ".snakemake")
+    assert resume.main([]) == 1 and "is not the root of the repository" in capsys.readouterr().err

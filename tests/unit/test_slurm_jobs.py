@@ -1,13 +1,13 @@
 """Jobs on a Slurm cluster, through commands that answer as Slurm's do."""
 
-import getpass
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from regdna.slurm import jobs
-from regdna.slurm.ask import rows
+from regdna.slurm.ask import rows, seconds
 
 
 @pytest.fixture
@@ -40,11 +40,23 @@ def test_a_command_that_fails_is_no_answer(slurm):
 def test_only_jobs_that_snakemake_sent_from_this_folder_are_its_own(slurm, tmp_path):
     slurm(
         "squeue",
-        f"""[ "$2" = --user={getpass.getuser()} ] || exit 1
+        f"""[ "$2" = --user={os.getuid()} ] || exit 1
         echo '11|{tmp_path}|rule_train_model_wildcards_a'; echo '12|{tmp_path}/|group_judgement'
         echo '13|{tmp_path}/other|rule_train_model'; echo '14|{tmp_path}|my own job'; echo '15|{tmp_path}|(null)'""",
     )
     assert jobs.of_folder(tmp_path) == ["11", "12"]
+
+
+def test_a_queue_that_does_not_answer_is_not_an_empty_one(slurm, tmp_path, monkeypatch):
+    slurm("squeue", "exit 1")
+    slurm("scancel", "true")
+    monkeypatch.setattr(jobs, "LEAVE_SECONDS", 1)
+    assert jobs.of_folder(tmp_path) is None and not jobs.end(["11"], tmp_path)
+
+
+def test_only_some_states_are_asked_for(slurm, tmp_path):
+    slurm("squeue", f"""case "$*" in *--states=PENDING,RUNNING,SUSPENDED*) ;; *) echo '11|{tmp_path}|rule_x';; esac""")
+    assert jobs.of_folder(tmp_path) == ["11"] and jobs.of_folder(tmp_path, jobs.WAITING) == []
 
 
 def test_ended_jobs_are_waited_for(slurm, tmp_path, monkeypatch):
@@ -84,3 +96,12 @@ END""")  # fmt: skip
 def test_without_jobs_nothing_is_asked(slurm):
     slurm("sacct", "echo asked >&2; exit 1")
     assert jobs.used([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("1-02:03:04", 93784), ("02:03:04", 7384), ("30:00", 1800), ("00:01.500", 1.5), ("45", 45), ("infinite", None), ("", None),
+     ("n/a", None), ("2-", None)],
+)  # fmt: skip
+def test_times_are_read_as_slurm_prints_them(text, expected):
+    assert seconds(text) == expected

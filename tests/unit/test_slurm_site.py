@@ -11,7 +11,11 @@ from workflow_tools import ROOT
 from regdna.slurm import site
 from regdna.step import InputError
 
-SINFO = "echo 'cpu|(null)'; echo 'gpu|gpu:a100:4(S:0-1),shard:8'; echo 'gpu|gpu:h100:2'; echo 'plain|gpu:2'"
+SINFO = """case "$*" in
+*%m*) for row in 'cpu*|2-00:00:00|190000+' 'cpu*|2-00:00:00|64000' 'gpu|1-00:00:00|500000' 'plain|infinite|500000'; do
+    case "$*" in *%R*) echo "$row" | sed 's/[*]//';; *) echo "$row";; esac; done;;
+*) echo 'cpu|(null)'; echo 'gpu|gpu:a100:4(S:0-1),shard:8'; echo 'gpu|gpu:h100:2'; echo 'plain|gpu:2';;
+esac"""
 KEPT = "echo 'Configuration data as of now'; echo 'AccountingStorageType  = accounting_storage/slurmdbd'"
 
 
@@ -64,7 +68,9 @@ def test_the_template_is_a_site_file_and_each_of_its_lines_holds_if_the_mark_is_
     ("content", "said"),
     [({"partitions": {"cpu": {"max_time": 5}}}, "max_time"), ({"jobs": 0}, "jobs"), ({"accounts": "x"}, "account"),
      ({"partition": "cpu", "partitions": {"cpu": {}}}, "both given"), ({"account": "x", "accounting": False}, "charges nobody"),
-     ({"gpu_model": "a100:2"}, "gpu_model")],
+     ({"gpu_model": "a100:2"}, "gpu_model"), ({"partitions": {"cpu": {"max_runtime": 5}}}, "max_runtime"),
+     ({"extra": "--mail-user=it's"}, "extra: No closing quotation"), ({"extra": "--mail-type=FAIL --partition=gpu"}, "--partition=gpu is"),
+     ({"extra": "-p gpu"}, "-p is"), ({"extra": "--time 5"}, "--time is"), ({"extra": "--signal=USR1"}, "--signal=USR1 is")],
 )  # fmt: skip
 def test_a_mistake_in_the_file_is_one_line(write, content, said):
     with pytest.raises(InputError, match=said) as caught:
@@ -79,6 +85,10 @@ def test_a_mistake_in_the_file_is_one_line(write, content, said):
      ({"gpu_model": "v100"}, "no GPU 'v100' in cpu or gpu or plain; this cluster has a100, h100"),
      ({"gpu_model": "a100", "partition": "plain"}, "no GPU 'a100' in plain"),
      ({"gpu_model": "a100", "partitions": {"cpu": {"max_gpu": 0}, "plain": {"max_gpu": 2}}}, "no GPU 'a100' in plain"),
+     ({"partition": "cpu,fast"}, "no partition 'fast'"),
+     ({"gpu_model": "a100", "partitions": {"cpu": {}}}, "no GPU 'a100' in a partition with max_gpu above 0"),
+     ({"partitions": {"gpu": {"max_runtime": 1441}}}, "partitions.gpu.max_runtime: 1441 is more than the cluster's own 1440 minutes"),
+     ({"partitions": {"cpu": {"max_mem_mb": 190001}}}, "partitions.cpu.max_mem_mb: 190001 is more than the cluster's own 190000 MB"),
      ({"account": "labs"}, "account: 'labs' is none of yours; you have Lab, other"),
      ({"qos": "high"}, "qos: 'high' is none of yours; you have long, normal")],
 )  # fmt: skip
@@ -91,7 +101,8 @@ def test_a_name_that_the_cluster_does_not_have_is_refused(cluster, write, conten
 @pytest.mark.parametrize(
     "content",
     [{}, {"partition": "gpu", "gpu_model": "h100"}, {"account": "lab", "qos": "long"},
-     {"partitions": {"gpu": {"max_gpu": 4}}, "gpu_model": "a100"}],
+     {"partitions": {"gpu": {"max_gpu": 4}}, "gpu_model": "a100"}, {"partition": "cpu,gpu"},
+     {"partitions": {"cpu": {"max_runtime": 2880, "max_mem_mb": 190000}, "plain": {"max_runtime": 99999}}}],
 )  # fmt: skip
 def test_names_that_are_there_pass(cluster, write, content):
     path = write(**content)
@@ -140,3 +151,21 @@ def test_text_of_a_resource_is_quoted_and_its_variables_are_left_for_the_node(mo
 )  # fmt: skip
 def test_a_job_is_asked_for_as_the_site_says(write, content, gpus, request_):
     assert site.request(site.read_site(write(**content)), gpus) == request_
+
+
+def test_a_job_asks_for_no_more_than_where_it_goes_gives(cluster, write):
+    table = {"cpu": {"max_runtime": 2000, "max_mem_mb": 100_000}, "gpu": {"max_runtime": 600, "max_gpu": 2}, "big": {"max_runtime": 90,
+             "max_mem_mb": 9000, "max_gpu": 4}}  # fmt: skip
+    content = site.read_site(write(partitions=table))
+    assert [site.limits(content, number) for number in (0, 1, 3)] == [(2000, 100_000), (600, None), (90, 9000)]
+    assert [site.partitions_of(content, number) for number in (0, 1, 4, 5)] == [["cpu"], ["big", "gpu"], ["big"], []]
+    assert site.limits(site.read_site(write()), 1) == (2880, 190_000), "of the default partition, its largest node"
+    assert site.limits(site.read_site(write(partition="gpu")), 0) == (1440, 500_000)
+    assert site.limits(site.read_site(write(partition="gpu,plain")), 0) == (None, 500_000)
+    cluster("sinfo", "exit 1")
+    assert site.limits(site.read_site(write()), 1) == (None, None)
+
+
+def test_further_options_are_read_as_a_shell_reads_them(write):
+    content = site.read_site(write(extra="--mail-type=FAIL\n--reservation='a b'\n"))
+    assert site.request(content, 0) == ["--mail-type=FAIL", "--reservation=a b"]

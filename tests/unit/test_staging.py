@@ -18,6 +18,7 @@ from regdna.staging import Scratch, near
 def large(tmp_path, monkeypatch):
     """An array on the shared disk that counts as large."""
     monkeypatch.setattr(staging, "LARGE_BYTES", 1000)
+    (tmp_path / "node").mkdir()
     path = tmp_path / "shared/codes.npy"
     path.parent.mkdir()
     np.save(path, np.arange(5000))
@@ -36,7 +37,7 @@ def test_a_large_file_is_copied_once_and_the_folder_goes_with_the_job(large, tmp
         assert (array == np.arange(5000)).all() and Path(array.filename).parent == scratch.folder
         copy = near(large)
         stamp = copy.stat().st_mtime_ns
-        assert copy.is_relative_to(tmp_path / "node/regdna") and near(large) == copy and copy.stat().st_mtime_ns == stamp
+        assert copy.is_relative_to(tmp_path / f"node/regdna-{os.getuid()}") and near(large) == copy and copy.stat().st_mtime_ns == stamp
         assert [path.name for path in scratch.folder.iterdir()] == [copy.name]  # no lease, nothing temporary
         assert not isinstance(read_array(large), np.memmap)
     assert not scratch.folder.exists() and near(large) == large
@@ -71,10 +72,24 @@ def test_without_room_the_file_is_read_where_it_is(large, tmp_path, monkeypatch)
         assert near(large) == large
 
 
-def test_a_disk_that_is_not_there_costs_only_its_speed(large, tmp_path):
-    (tmp_path / "node").write_text("a file")
+def test_where_a_quota_ends_a_copy_the_file_is_read_where_it_is(large, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
     with Scratch(str(tmp_path / "node")) as scratch:
+        assert near(large) == large and not list(scratch.folder.iterdir())
+
+
+@pytest.mark.parametrize("disk", ["a file", "none", "$REGDNA_NO_SUCH_VARIABLE", "relative"])
+def test_a_disk_that_is_not_there_costs_only_its_speed(large, tmp_path, monkeypatch, disk):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a file").touch()
+    (tmp_path / "relative").mkdir()
+    before = set(tmp_path.rglob("*"))
+    with Scratch(disk if disk.startswith(("$", "rel")) else str(tmp_path / disk)) as scratch:
         assert scratch.folder is None and near(large) == large
+    assert set(tmp_path.rglob("*")) == before, "nothing was made in its place"
 
 
 def test_what_a_killed_job_left_on_the_node_is_removed_and_a_living_one_is_not(tmp_path):

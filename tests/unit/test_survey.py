@@ -26,7 +26,7 @@ server:/data  500*   400    900   6days     10       0       0       0
 def test_what_is_not_fetched_is_a_note_with_the_command():
     assert survey.files([], "demo").state == "ok"
     found = survey.files(["results/sources/a/b"], "mine")
-    assert found.state == "note" and "1 files" in found.says and "`snakemake sources vault --config study=mine`" in found.says
+    assert found.state == "note" and "1 files" in found.says and "of mine are" in found.says and "`snakemake sources vault`" in found.says
 
 
 def test_room_is_what_the_disk_or_the_quota_leaves(tmp_path, monkeypatch):
@@ -63,11 +63,34 @@ def test_the_queue_is_asked_with_the_site_s_options(tmp_path, monkeypatch):
         "sbatch",
         'case "$*" in *--test-only*--partition=p*) echo "sbatch: Job 5 to start now" >&2;; *) echo "no" >&2; exit 1;; esac',
     )
-    assert survey.queue(["--partition=p"], "cpu") == survey.Finding("queue (cpu)", "ok", "Job 5 to start now")
+    assert survey.queue(["--partition=p"], "cpu", ["p"]) == survey.Finding("queue (cpu)", "ok", "Job 5 to start now")
     command(tmp_path, "sbatch", 'echo "sbatch: error: Batch job submission failed: no such node" >&2; exit 1')
-    found = survey.queue(["--gpus=9"], "gpu")
+    found = survey.queue(["--gpus=9"], "gpu", [])
     said = "sbatch --gpus=9: Batch job submission failed: no such node; mend profiles/slurm/site.yaml"
     assert (found.state, found.says) == ("fails", said)
+
+
+@pytest.mark.parametrize(
+    ("said", "closed"),
+    [("down|idle", "partition p is down"), ("inact|idle", "partition p is inact"),
+     ("up|drained*\nup|down", "all nodes of partition p are down or drained"), ("up|drained\nup|idle", ""), ("up|mixed", ""), ("", "")],
+)  # fmt: skip
+def test_a_partition_in_which_nothing_begins_is_not_the_site_files_fault(tmp_path, monkeypatch, said, closed):
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    command(tmp_path, "sbatch", 'echo "sbatch: Job 5 to start in a year" >&2')
+    command(tmp_path, "sinfo", f"""case "$*" in *--partition=p*) printf '{said}\n';; *) exit 1;; esac""")
+    found = survey.queue(["--partition=p"], "cpu", ["p"])
+    assert (found.state == "fails" and found.says.startswith(closed) and "site.yaml" not in found.says) if closed else found.state == "ok"
+    assert survey.queue(["--partition=p"], "cpu", ["p", "other"]).state == "ok"
+
+
+def test_a_queue_that_does_not_answer_is_said(tmp_path, monkeypatch):
+    def late(*_, **__):
+        raise survey.subprocess.TimeoutExpired("sbatch", 60)
+
+    monkeypatch.setattr(survey.subprocess, "run", late)
+    found = survey.queue([], "cpu", [])
+    assert found.state == "fails" and "does not answer" in found.says
 
 
 class Cuda(SimpleNamespace):

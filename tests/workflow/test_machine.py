@@ -1,11 +1,13 @@
 """What jobs ask of a machine."""
 
+import os
+
 import pytest
 import yaml
 from snakemake.api import SnakemakeApi
 from snakemake.iocontainers import InputFiles, Wildcards
 from snakemake.settings.types import ConfigSettings, OutputSettings, Quietness, ResourceSettings
-from workflow_tools import clone
+from workflow_tools import clone, snakemake
 
 JOB = {"study": "tiny", "dataset": "dhs", "model": "basset", "seed": "1"}
 
@@ -13,6 +15,12 @@ JOB = {"study": "tiny", "dataset": "dhs", "model": "basset", "seed": "1"}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return clone(tmp_path_factory.mktemp("machine") / "regdna")
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """No cluster is asked for its limits, where the tests run on one."""
+    monkeypatch.setattr("regdna.slurm.site.rows", lambda command: None)
 
 
 class Read(InputFiles):
@@ -71,12 +79,32 @@ def test_gpus_are_asked_for_as_the_site_wants_it_and_by_networks_alone(folder, s
             assert {key: value for key, value in asked(rule, model=model).items() if key in names} == wanted
 
 
-def test_no_job_asks_for_more_time_than_the_longest_partition_gives(folder):
-    asked = resources(folder, {"partitions": {"short": {"max_runtime": 90}, "long": {"max_runtime": 100}}})
-    assert asked("train_model", attempt=3)["runtime"] == 100 and asked("evaluate_model")["runtime"] == 60
+def test_no_job_asks_for_more_than_the_partitions_give_that_it_can_go_to(folder):
+    table = {"cpu": {"max_runtime": 100, "max_mem_mb": 9000}, "gpu": {"max_runtime": 90, "max_mem_mb": 7000, "max_gpu": 1}}
+    asked = resources(folder, {"partitions": table})
+    assert [asked("train_model", attempt=3)[key] for key in ("runtime", "mem_mb")] == [90, 7000]
+    row_zero = asked("train_model", attempt=3, model="composition")
+    assert [row_zero[key] for key in ("runtime", "mem_mb")] == [100, 9000]
+    assert asked("evaluate_model")["runtime"] == 60
 
 
 def test_training_asks_for_the_time_that_its_size_takes(folder):
     asked = resources(folder, {})
     small, none = asked("train_model")["runtime"], asked("train_model", model="composition")["runtime"]
     assert none == 60 <= small < 120
+
+
+def test_jobs_that_a_killed_run_left_in_the_queue_keep_a_new_one_from_beginning(tmp_path, monkeypatch):
+    folder = clone(tmp_path / "regdna")
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    squeue = commands / "squeue"
+    squeue.write_text(f"#!/bin/sh\necho '77|{folder}|rule_train_model_wildcards_x'\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    wanted = "results/sources/demo-annotation/tss.bed"
+    refused = snakemake(folder, wanted)
+    assert refused.returncode and "regdna: jobs 77 of an earlier run from here are in the queue" in refused.stderr
+    assert not (folder / wanted).exists() and not (folder / "results/store/last-run.json").exists()
+    squeue.write_text("#!/bin/sh\ntrue\n")
+    assert snakemake(folder, wanted).returncode == 0 and (folder / "results/store/last-run.json").is_file()

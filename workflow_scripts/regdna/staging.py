@@ -22,14 +22,17 @@ class Scratch:
     """A job's folder on the node's disk, removed when the job ends; nothing if the site names no such disk.
 
     Args:
-        disk: a folder on it; ``$NAME`` is what the variable is on this node.
+        disk: a folder on it, which must be there; ``$NAME`` is what the variable is on this node.
     """
 
     def __init__(self, disk: str | None):
         self.folder = None
-        if disk:
-            parent = Path(os.path.expandvars(disk)) / "regdna"
-            self.folder = parent / f"{socket.gethostname()}.{os.getpid()}"
+        parent = of_node(disk) if disk else None
+        if parent:
+            # A folder of one's own: a node is shared with other users.
+            self.folder = parent / f"regdna-{os.getuid()}" / f"{socket.gethostname()}.{os.getpid()}"
+        elif disk:
+            log.warning("scratch: %s is no folder of this node; large files are read where they are", disk)
 
     def __enter__(self) -> "Scratch":
         if self.folder is None:
@@ -53,6 +56,12 @@ class Scratch:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def of_node(disk: str) -> Path | None:
+    """The folder that the site calls the node's own disk, as it is called here; None if there is none."""
+    path = Path(os.path.expandvars(disk))
+    return path if "$" not in str(path) and path.is_absolute() and path.is_dir() else None
+
+
 def near(path: Path) -> Path:
     """A large file's copy on the node's disk, made if there is none yet; the file itself without such a disk or without room there."""
     folder = os.environ.get(VARIABLE)
@@ -61,12 +70,16 @@ def near(path: Path) -> Path:
         return path
     digest = hashlib.sha256(f"{path.resolve()} {state.st_mtime_ns} {state.st_size}".encode()).hexdigest()[:16]
     copy = Path(folder) / f"{digest}{path.suffix}"
-    with Lease(copy.with_suffix(".lease")):
-        if copy.is_file():
-            return copy
-        if shutil.disk_usage(folder).free < SPARE * state.st_size:
-            log.warning("%s: no room for %s; it is read where it is", folder, path)
-            return path
-        with atomic(copy) as temporary:
-            shutil.copyfile(path, temporary)
+    try:
+        with Lease(copy.with_suffix(".lease")):
+            if copy.is_file():
+                return copy
+            if shutil.disk_usage(folder).free < SPARE * state.st_size:
+                log.warning("%s: no room for %s; it is read where it is", folder, path)
+                return path
+            with atomic(copy) as temporary:
+                shutil.copyfile(path, temporary)
+    except OSError as error:  # a quota, or other jobs that copy at the same time
+        log.warning("%s: %s; %s is read where it is", folder, error.strerror, path)
+        return path
     return copy

@@ -3,6 +3,7 @@
 import argparse
 import inspect
 import logging
+import os
 import re
 import signal
 import sys
@@ -51,6 +52,13 @@ def run(main: Callable[..., None]) -> None:
         else:
             with Lease(lease), Scratch(disk):
                 main(**arguments)
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code > 128:
+            # By a signal: all is cleaned up, and threads of libraries may keep an interrupted interpreter from ever ending.
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(end.code)
+        raise
     except InputError as error:
         log.error("regdna: %s", error)
         raise SystemExit(1) from None

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import psutil
 
+from regdna.slurm.ask import rows
+from regdna.staging import of_node
+
 OK, NOTE, FAILS = "ok", "note", "fails"
+CLOSED = {"down", "drained", "draining", "fail", "failing", "maint", "unknown", "inval"}  # states of nodes that take no job
 SKEW_SECONDS = 60  # leases are believed by their age on the shared disk (store.STALE_SECONDS)
 PATIENCE_SECONDS = 20
 
@@ -40,7 +44,9 @@ def files(missing: list[str], study: str) -> Finding:
     if not missing:
         return Finding("sources", OK, "every file of the study is there")
     return Finding(
-        "sources", NOTE, f"{len(missing)} files are still to be fetched; run `snakemake sources vault --config study={study}` here first"
+        "sources",
+        NOTE,
+        f"{len(missing)} files of {study} are still to be fetched; run `snakemake sources vault` here first, with the same --config",
     )
 
 
@@ -79,15 +85,30 @@ def read_quota(told: str, devices: list[Path]) -> int | None:
     return min(left, default=None)
 
 
-def queue(request: list[str], place: str) -> Finding:
+def unavailable(partition: str) -> str:
+    """Why no job begins in a partition now; empty where one can, or nobody says."""
+    there = [row for row in rows(["sinfo", "--noheader", f"--partition={partition}", "--format=%a|%T"]) or [] if len(row) == 2]
+    if there and all(row[0] != "up" for row in there):
+        return f"partition {partition} is {there[0][0]}"
+    states = sorted({row[1].rstrip("*") for row in there})
+    return f"all nodes of partition {partition} are {' or '.join(states)}" if states and set(states) <= CLOSED else ""
+
+
+def queue(request: list[str], place: str, partitions: list[str]) -> Finding:
     """Whether Slurm would take a small job, as ``sbatch --test-only`` says.
 
     Args:
         request: options that say where such jobs go.
+        partitions: names of those that they may go to; empty: the default one.
     """
-    done = subprocess.run(
-        ["sbatch", "--test-only", "--time=10", "--mem=4000", *request, "--wrap=true"], capture_output=True, text=True, timeout=60
-    )
+    closed = [said for said in map(unavailable, partitions) if said]
+    if partitions and len(closed) == len(partitions):
+        return Finding(f"queue ({place})", FAILS, f"{'; '.join(closed)}: wait, or ask the cluster's people")
+    command = ["sbatch", "--test-only", "--time=10", "--mem=4000", *request, "--wrap=true"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return Finding(f"queue ({place})", FAILS, "sbatch does not answer within a minute; try again later")
     said = [line.removeprefix("sbatch: ").removeprefix("error: ") for line in done.stderr.splitlines() if line.strip()]
     if done.returncode:
         return Finding(f"queue ({place})", FAILS, f"sbatch {' '.join(request)}: {' '.join(said[-1:])}; mend profiles/slurm/site.yaml")
@@ -150,9 +171,11 @@ def own_disk(scratch: str | None) -> list[Finding]:
     """Whether the folder that the site names on the node's own disk is there."""
     if not scratch:
         return []
-    path = Path(os.path.expandvars(scratch))
-    if not path.is_dir() or not os.access(path, os.W_OK):
-        says = f"{scratch} is {path} here, no folder that can be written to; large files are read from the shared disk"
+    path = of_node(scratch)
+    if not path or not os.access(path, os.W_OK):
+        says = (
+            f"{scratch} is {os.path.expandvars(scratch)} here, no folder that can be written to; large files are read from the shared disk"
+        )
         return [Finding("scratch", NOTE, says)]
     return [Finding("scratch", OK, f"{path}, {shutil.disk_usage(path).free / 1e9:,.0f} GB free")]
 

@@ -1,37 +1,48 @@
 """Jobs of this folder on a Slurm cluster: which are there, ending them, and what they used."""
 
-import getpass
+import os
 import re
+import shutil
 import time
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from regdna.slurm.ask import rows
+from regdna.slurm.ask import rows, seconds
 
 LEAVE_SECONDS = 180  # that jobs get to save their state and go
 OURS = re.compile(r"(group|rule)_")  # how the comment of a job that Snakemake sent begins
 USED = ("queue_seconds", "slurm_seconds", "cpu_share", "memory_share")
+WAITING = "PENDING,RUNNING,SUSPENDED"  # not those that are on their way out
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-def of_folder(folder: Path) -> list[str]:
-    """Numbers of this user's jobs, waiting or running, that Snakemake sent from a folder; none where there is no Slurm."""
-    found = rows(["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%A|%Z|%k"]) or []
+def of_folder(folder: Path, states: str = "") -> list[str] | None:
+    """Numbers of this user's jobs that Snakemake sent from a folder; none where there is no Slurm, None where it does not answer.
+
+    Args:
+        states: names of states, with commas; empty: all but those of jobs that have ended.
+    """
+    if not shutil.which("squeue"):
+        return []
+    wanted = [f"--states={states}"] if states else []
+    found = rows(["squeue", "--noheader", f"--user={os.getuid()}", "--format=%A|%Z|%k", *wanted])
+    if found is None:
+        return None
     return sorted({row[0] for row in found if len(row) == 3 and Path(row[1]).resolve() == folder.resolve() and OURS.match(row[2])})
 
 
 def is_there(job: str) -> bool | None:
     """Whether a job waits or runs; None where Slurm does not answer."""
-    found = rows(["squeue", "--noheader", "--format=%A", f"--user={getpass.getuser()}"])
+    found = rows(["squeue", "--noheader", "--format=%A", f"--user={os.getuid()}"])
     return None if found is None else [job] in found
 
 
 def end(jobs: list[str], folder: Path) -> bool:
-    """Cancel jobs and wait until they have gone; gives whether they have, within three minutes."""
+    """Cancel jobs and wait until they have gone; gives whether Slurm says so within three minutes."""
     rows(["scancel", *jobs])
     deadline = time.monotonic() + LEAVE_SECONDS
-    while set(of_folder(folder)) & set(jobs):
+    while (left := of_folder(folder)) is None or set(left) & set(jobs):
         if time.monotonic() > deadline:
             return False
         time.sleep(2)
@@ -58,7 +69,7 @@ def used(jobs: Iterable[str]) -> dict[str, dict]:
             found[number] = {
                 "queue_seconds": _apart(submit, start),
                 "slurm_seconds": int(wall or 0),
-                "cpu_share": _seconds(busy) / int(reserved) if int(reserved or 0) else None,
+                "cpu_share": (seconds(busy) or 0.0) / int(reserved) if int(reserved or 0) else None,
                 "memory_share": None,
                 "asked": _bytes(memory, int(cpus or 1)),
             }
@@ -76,13 +87,6 @@ def _apart(first: str, last: str) -> float | None:
         return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
     except ValueError:  # Unknown: it never began
         return None
-
-
-def _seconds(text: str) -> float:
-    """Seconds of ``[days-][hours:]minutes:seconds[.fraction]``."""
-    days, _, rest = text.rpartition("-")
-    parts = [float(one) for one in rest.split(":")] if rest else [0.0]
-    return int(days or 0) * 86400 + sum(part * 60**power for power, part in enumerate(reversed(parts)))
 
 
 def _bytes(text: str, cpus: int = 1) -> float:

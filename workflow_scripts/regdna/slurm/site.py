@@ -1,16 +1,23 @@
 """The site file: what one cluster calls its account, partitions and GPUs, checked against the cluster where that can be asked."""
 
 import getpass
+import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
 from regdna.manifest import read_yaml, validate
-from regdna.slurm.ask import rows
+from regdna.slurm.ask import rows, seconds
 from regdna.step import InputError
 
 SITE = Path("profiles/slurm/site.yaml")
 SCHEMA = Path(__file__).resolve().parents[3] / "rules/schemas/site.schema.yaml"
+# Options of sbatch that Snakemake gives itself, from the site file's other keys or from what a job asks for.
+MANAGED = re.compile(
+    r"--(account|clusters|comment|constraint|cpus-per-(gpu|task)|error|export|gpus|gres|job-name|mem(-per-cpu)?|nodes|ntasks(-per-gpu)?|output"
+    r"|parsable|partition|qos|signal|time|workdir)(=|$)|-[ACDJNcenopt]"
+)
 SIGNAL = "--signal=TERM@180"  # three minutes before the time limit, in which a training saves its state
 
 
@@ -25,7 +32,30 @@ def read_site(path: Path = SITE) -> dict:
         raise InputError(f"{path}: partition and partitions are both given; keep one")
     if "account" in content and not content["accounting"]:
         raise InputError(f"{path}: account: a cluster without accounting charges nobody; take `account` or `accounting: false` away")
+    for one in words(content["extra"], f"{path}: extra"):
+        if MANAGED.match(one):
+            raise InputError(f"{path}: extra: {one} is Snakemake's to say; use the key for it here, or the study's own settings")
     return content
+
+
+def partitions_of(content: dict, gpus: int) -> list[str]:
+    """Partitions that jobs with so many GPUs go to; none where the file names none, or none takes them."""
+    table = content.get("partitions")
+    if table is None:
+        return content["partition"].split(",") if "partition" in content else []
+    return [name for name, one in table.items() if (one["max_gpu"] >= gpus if gpus else not one["max_gpu"])]
+
+
+def words(text: str, key: str = "extra") -> list[str]:
+    """Options as a shell reads them, on however many lines.
+
+    Raises:
+        InputError: a quotation mark without its other half.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise InputError(f"{key}: {error}; close it, or write \\ before a quotation mark that is meant as such") from None
 
 
 def site(path: Path = SITE) -> dict:
@@ -46,16 +76,33 @@ def site(path: Path = SITE) -> dict:
 def request(content: dict, gpus: int) -> list[str]:
     """Options of ``sbatch`` that send a job with so many GPUs where the site wants it."""
     said = [f"--{name}={content[name]}" for name in ("account", "qos", "constraint") if name in content]
-    if "partition" in content:
-        said.append(f"--partition={content['partition']}")
-    for name, limits in content.get("partitions", {}).items():
-        if (limits["max_gpu"] >= gpus) if gpus else not limits["max_gpu"]:
-            said.append(f"--partition={name}")
-            break
+    where = partitions_of(content, gpus)
+    if where:
+        said.append(f"--partition={where[0] if 'partitions' in content else ','.join(where)}")
     if gpus:
         kind = f"{content['gpu_model']}:" if "gpu_model" in content else ""
         said.append(f"--gres=gpu:{kind}{gpus}" if content["gpu_request"] == "gres" else f"--gpus={kind}{gpus}")
-    return [*said, *content["extra"].split()]
+    return [*said, *words(content["extra"])]
+
+
+def limits(content: dict, gpus: int, there: list[list[str]] | None = None) -> tuple[int | None, int | None]:
+    """Most minutes and most memory (MB) that a job with so many GPUs may ask for, where it goes; None for what nobody says.
+
+    As the table of partitions has it, else as the cluster says of the one partition.
+
+    Args:
+        there: partition (the default one with a ``*``), time limit and memory of a node, as ``sinfo`` prints them; None: it is asked.
+    """
+    if "partitions" in content:
+        fit = [content["partitions"][name] for name in partitions_of(content, gpus) or content["partitions"]]
+        times, sizes = ([one.get(key) for one in fit] for key in ("max_runtime", "max_mem_mb"))
+    else:
+        there = rows(["sinfo", "--noheader", "--format=%P|%l|%m"]) or [] if there is None else there
+        wanted = content["partition"].split(",") if "partition" in content else []
+        mine = [row for row in there if len(row) == 3 and (row[0].rstrip("*") in wanted if wanted else row[0].endswith("*"))]
+        times = [round(found / 60) if (found := seconds(row[1])) is not None else None for row in mine]
+        sizes = [int(row[2].rstrip("+")) if row[2].rstrip("+").isdigit() else None for row in mine]
+    return tuple(max(found) if found and None not in found else None for found in (times, sizes))
 
 
 def quoted(text: str) -> str:
@@ -73,25 +120,37 @@ def check(content: dict, path: Path = SITE) -> None:
     if there is None:  # no controller answers: jobs will say so
         return
     names = sorted({row[0] for row in there})
-    for key, asked in {"partition": [content.get("partition")], "partitions": list(content.get("partitions", []))}.items():
+    for key, asked in {"partition": content.get("partition", "").split(","), "partitions": list(content.get("partitions", []))}.items():
         for one in asked:
-            if one is not None and one not in names:
+            if one and one not in names:
                 raise InputError(f"{path}: {key}: this cluster has no partition {one!r}; it has {', '.join(names)}")
     models = {name: models_of([row[1] for row in there if row[0] == name]) for name in names}
     model, where = content.get("gpu_model"), gpu_partitions(content, names)
     if model is not None and model not in set().union(*(models[name] for name in where)):
         known = sorted(set().union(*models.values()))
-        raise InputError(f"{path}: gpu_model: no GPU {model!r} in {' or '.join(where)}; this cluster has {', '.join(known) or 'none'}")
+        place = " or ".join(where) or "a partition with max_gpu above 0"
+        raise InputError(f"{path}: gpu_model: no GPU {model!r} in {place}; this cluster has {', '.join(known) or 'none'}")
+    _check_table(content, path)
     _check_account(content, path)
     if content["accounting"] and accounts() is False:
         raise InputError(f"{path}: accounting: this cluster keeps no accounts of jobs (no slurmdbd); write `accounting: false`")
+
+
+def _check_table(content: dict, path: Path) -> None:
+    """Refuse limits above those of the cluster: what asks for so much would wait for ever, or not be taken."""
+    there = [row for row in rows(["sinfo", "--noheader", "--format=%R|%l|%m"]) or [] if len(row) == 3]
+    for name, said in content.get("partitions", {}).items():
+        known = limits({"partition": name}, 0, there)
+        for key, most, unit in zip(("max_runtime", "max_mem_mb"), known, ("minutes", "MB"), strict=True):
+            if most is not None and said.get(key, 0) > most:
+                raise InputError(f"{path}: partitions.{name}.{key}: {said[key]} is more than the cluster's own {most} {unit}; lower it")
 
 
 def gpu_partitions(content: dict, names: list[str]) -> list[str]:
     """Partitions that jobs with a GPU may go to."""
     if "partitions" in content:
         return [name for name, limits in content["partitions"].items() if limits["max_gpu"]]
-    return [content["partition"]] if "partition" in content else names
+    return content["partition"].split(",") if "partition" in content else names
 
 
 def models_of(resources: list[str]) -> set[str]:
