@@ -62,10 +62,10 @@ def smaller(name: str, study: dict) -> dict:
             entry["windows"]["stride"] = 200
             entry["negatives"]["match"] = ["gc"]
             entry["training_sites"] = 500
-        # The only elements that lie in the sequence that is served.
+        # The only loci that lie in the sequence that is served.
         if "loci" in entry:
             entry["loci"] = ["dgcr8-promoter", ELEMENT[0].lower()]
-        # Four fifths of the sets of GUE are as large as they are published; the models that are slow run on one of them.
+        # Two sets of six, a thousand training windows, and the slow models on the smaller set: time.
         if name == "sequences":
             entry["training_sites"] = 1000
         if name == "deepsea":

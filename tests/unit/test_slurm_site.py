@@ -169,3 +169,10 @@ def test_a_job_asks_for_no_more_than_where_it_goes_gives(cluster, write):
 def test_further_options_are_read_as_a_shell_reads_them(write):
     content = site.read_site(write(extra="--mail-type=FAIL\n--reservation='a b'\n"))
     assert site.request(content, 0) == ["--mail-type=FAIL", "--reservation=a b"]
+
+
+def test_the_executor_looks_for_sacct_where_the_profile_hides_it():
+    executor = pytest.importorskip("snakemake_executor_plugin_slurm")
+    profile = (ROOT / "profiles/slurm/config.v9+.yaml").read_text()
+    assert "slurm.is_query_tool_available = " in profile
+    assert "is_query_tool_available" in executor.Executor.check_active_jobs.__code__.co_names

@@ -1,5 +1,6 @@
 import io
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -280,3 +281,18 @@ class TestProgress:
         show(4)
         show(10)
         assert "counting" in terminal.getvalue() and "10/10" in terminal.getvalue()
+
+
+def test_a_signal_ends_a_step_though_a_thread_of_a_library_goes_on(tmp_path):
+    script = tmp_path / "step.py"
+    script.write_text(
+        "import os, signal, threading, time\nfrom pathlib import Path\nfrom regdna.step import run\nfrom regdna.store import atomic\n"
+        "def main(out: Path) -> None:\n    '''Wait.'''\n    threading.Thread(target=time.sleep, args=(300,)).start()\n"
+        "    with atomic(out) as temporary:\n        temporary.write_text('half')\n        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(300)\nrun(main)\n"
+    )
+    library = str(Path(step.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, script, "--out", tmp_path / "out"], env={**os.environ, "PYTHONPATH": library}, timeout=120, check=False
+    )
+    assert done.returncode == 143 and list(tmp_path.iterdir()) == [script]
