@@ -1,7 +1,7 @@
 # Two commands do everything: `make demo` and `make test`. Each sets up what it needs first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo resume test test-slurm bench lint docs clean
+.PHONY: help setup demo resume test test-slurm test-studies bench lint docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,6 +46,9 @@ test: setup  ## run all tests
 
 test-slurm: setup  ## run the tests on a Slurm cluster that they start on this machine (Debian, root)
 	$(run) $(VENV)/bin/python -m pytest tests/slurm
+
+test-studies: setup  ## run the four full studies, small, against stand-ins of their servers (wants the real data beside the checkout)
+	$(run) $(VENV)/bin/python -m pytest tests/full -n 2 --dist loadscope
 
 bench: setup  ## measure the hot paths; one JSON object a line
 	@for script in tests/benchmarks/bench_*.py; do $(run) PYTHONPATH=workflow_scripts:tests $(VENV)/bin/python $$script || exit 1; done

@@ -11,7 +11,7 @@ from regdna import splits as rules
 from regdna.arrays import read_array
 from regdna.genome import Genome
 from regdna.homology import Axis, Words, clusters, share_with
-from regdna.step import InputError, run
+from regdna.step import InputError, log, run
 from regdna.store import atomic, write_json
 
 CARRIED = ("negatives",)  # what the candidates' metadata say of how windows were chosen
@@ -124,10 +124,10 @@ def refuse_empty(part: np.ndarray, rule: str) -> None:
 
 
 def leave_out(part: np.ndarray, training_sites: int, seed: int) -> np.ndarray:
-    """Parts with all but ``training_sites`` training windows, drawn at random, set to ``unused``; 0 keeps all."""
+    """Parts with all but ``training_sites`` training windows, drawn at random, set to ``unused``; 0, or more than there are, keeps all."""
     train = np.flatnonzero(part == "train")
     if training_sites > len(train):
-        raise InputError(f"training_sites: {training_sites:,} were asked for, but {len(train):,} are in the training part; lower it")
+        log.warning("training_sites: %d were asked for; all %d that are in the training part are taken", training_sites, len(train))
     if training_sites:
         part[np.random.default_rng(seed).permutation(train)[training_sites:]] = "unused"
     return part

@@ -235,12 +235,15 @@ def test_files_of_two_models_in_another_order_are_refused(trained, tmp_path):
         step("compare").main(metrics, [trained / "replicates.npz", trained / "replicates.npz"], tmp_path / "comparison.parquet")
 
 
-def test_training_sites_are_drawn_and_the_rest_is_unused(sites, tmp_path):
-    step("split").main(
-        sites / "labelled.parquet", tmp_path / "windows.parquet", tmp_path / "splits.json", RULE, 20, sequences=sites / "sequences.npy"
-    )
-    counts = pd.read_parquet(tmp_path / "windows.parquet")["split"].value_counts()
-    before = pd.read_parquet(sites / "windows.parquet")["split"].value_counts()
+def test_training_sites_are_drawn_and_the_rest_is_unused(sites, tmp_path, caplog):
+    def counted(wanted):
+        made = tmp_path / "windows.parquet", tmp_path / "splits.json"
+        step("split").main(sites / "labelled.parquet", *made, RULE, wanted, sequences=sites / "sequences.npy")
+        return pd.read_parquet(made[0])["split"].value_counts()
+
+    counts, before = counted(20), pd.read_parquet(sites / "windows.parquet")["split"].value_counts()
+    with caplog.at_level("WARNING", "regdna"):
+        assert counted(10_000).equals(before) and "10000 were asked for" in caplog.text
     assert counts["train"] == 20
     assert counts["unused"] == before["train"] - 20
     assert counts["test"] == before["test"]
@@ -250,7 +253,6 @@ def test_training_sites_are_drawn_and_the_rest_is_unused(sites, tmp_path):
     ("rule", "training_sites", "said"),
     [
         (RULE | {"test": ["chr9"]}, 0, "no window is in test"),
-        (RULE, 10_000, "training_sites: 10,000"),
         (RULE | {"rule": "blocks", "block": 1_000_000, "test": 2, "validation": 2}, 0, "none is left to train"),
     ],
 )

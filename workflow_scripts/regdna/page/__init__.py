@@ -107,7 +107,6 @@ def dataset(results: Results, name: str) -> dict:
         "checked": findings.checked(results, name),
         "forest": figures.forest(results, name, said["chosen"]),
         "leaderboard": tables.leaderboard(results, name, said["chosen"]),
-        "collapsed": [f"{model}: {how}" for model in results.models(name) if (how := results.collapsed(name, model))],
         "controls": controls.tables(results, name),
         "strata": strata.show(results, name),
         "dependencies": dependencies.show(results, name),

@@ -16,6 +16,7 @@ LUCK = 0.02
 JUDGED = ("better", "worse", "equivalent", "cannot tell")  # verdicts on pairs that are large enough
 SHARED = ("", "not above chance")  # those on shares
 CHECKS = {
+    "collapsed": "runs that learnt nothing",
     "copies": "copies of training windows in the test part",
     "leak": "skill on windows like those of training",
     "look-up": "a look-up of training windows",
@@ -30,6 +31,7 @@ CHECKS = {
 def findings(results: Results, dataset: str) -> list[dict]:
     """What is wrong, by what the results say: ``kind`` (a key of ``CHECKS``) and ``sentence`` each; nothing where nothing is."""
     found = [
+        *(("collapsed", one) for one in collapsed(results, dataset)),
         *(("copies", one) for one in copies(results.certificates[dataset])),
         *(("leak", one) for one in remembered(results, dataset)),
         *(("look-up", one) for one in looked_up(results, dataset)),
@@ -48,6 +50,7 @@ def checked(results: Results, dataset: str) -> list[str]:
     shares = [one.table for one in beside(results, dataset, "explained").values()]
     mean = results.mean(dataset)
     there = {
+        "collapsed": True,
         "copies": True,
         "leak": any((pick(one.table, factor="similarity to training")["difference"].notna()).any() for one in strata(results, dataset)),
         "look-up": bool(nearest and composition) and compared(results, dataset, nearest, composition) in JUDGED,
@@ -76,6 +79,13 @@ def of_kind(results: Results, dataset: str, architecture: str) -> str:
     """The first model of an architecture on a dataset, controls aside; nothing where there is none."""
     named = [model for model in results.contenders(dataset) if results.study["models"][model]["architecture"] == architecture]
     return named[0] if named else ""
+
+
+def collapsed(results: Results, dataset: str) -> list[str]:
+    """Runs that are no better than chance."""
+    told = [f"{model}: {how}" for model in results.models(dataset) if (how := results.collapsed(dataset, model))]
+    end = "Nothing was learnt there: a mean with such a run in it says little of the model."
+    return [f"Collapsed runs. {'; '.join(told)}. {end}"] if told else []
 
 
 def copies(certificate: dict) -> list[str]:
