@@ -9,6 +9,7 @@ import pandas as pd
 import pyBigWig
 import pytest
 import toy_models
+from sklearn.metrics import roc_auc_score
 from workflow_tools import step
 
 from regdna.alphabet import encode
@@ -182,6 +183,27 @@ def test_predictions_that_are_not_numbers_or_too_few_are_refused(sites, trained,
     np.save(tmp_path / "nan.npy", values)
     with pytest.raises(InputError, match=r"nan.npy: holds 1 values"):
         evaluate(sites, trained, predictions=[tmp_path / "nan.npy"], metrics=tmp_path / "m.parquet")
+
+
+def test_every_seed_is_judged_by_its_own_predictions(sites, trained, tmp_path):
+    """Three seeds that are known apart: the model's, the same turned round, and one between."""
+    first = np.load(trained / "test.npy")
+    several = [first, 1 - first, np.where(np.arange(len(first))[:, None] % 2, first, 1 - first).astype(np.float32)]
+    about = json.loads((trained / "about.json").read_text())
+    for seed, values in enumerate(several, start=1):
+        np.save(tmp_path / f"{seed}.npy", values)
+        (tmp_path / f"{seed}.json").write_text(json.dumps(about | {"seed": seed}))
+    evaluate(
+        sites, trained, predictions=[tmp_path / f"{seed}.npy" for seed in (1, 2, 3)], validation=[trained / "validation.npy"] * 3,
+        about=[tmp_path / f"{seed}.json" for seed in (1, 2, 3)], metrics=tmp_path / "m.parquet", replicates=tmp_path / "r.npz",
+        curves=tmp_path / "c.parquet",
+    )  # fmt: skip
+    rows = pd.read_parquet(sites / "windows.parquet")["split"].to_numpy() == "test"
+    labels = Targets(sites / "targets.npy", sites / "targets.tsv")[np.flatnonzero(rows)]
+    found = pd.read_parquet(tmp_path / "m.parquet").query("part == 'test' and metric == 'auroc' and target == 0").set_index("seed")["value"]
+    expected = [roc_auc_score(labels[:, 0], values[:, 0]) for values in several]
+    assert [found[seed] for seed in (1, 2, 3)] == pytest.approx(expected) and len(set(np.round(expected, 3))) == 3
+    assert found[-1] == pytest.approx(np.mean(expected))
 
 
 def test_models_of_different_splits_are_not_compared(trained, tmp_path):
