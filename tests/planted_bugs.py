@@ -80,6 +80,8 @@ def passes(folder: Path, tests: tuple[str, ...]) -> bool:
 
 def main(names: list[str]) -> int:
     """Plant the bugs of these names, or all; gives how many no test saw."""
+    if unknown := set(names) - set(BUGS):
+        sys.exit(f"{', '.join(sorted(unknown))}: no such bug; there are {', '.join(BUGS)}")
     missed = 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = clone(Path(scratch) / "regdna")

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from planted_bugs import BUGS
 from workflow_tools import ROOT, step
 
 SCRIPTS = ROOT / "workflow_scripts"
@@ -131,6 +133,31 @@ def test_no_remote_code_no_pickles_no_leftovers():
         assert not re.search(r"\b(TODO|FIXME|XXX|HACK)\b", text), path
         assert not re.search(r"torch\.load\((?!.*weights_only=True)", text), path
         assert not re.search(r"allow_pickle=True|import pickle", text), path
+
+
+def test_every_bug_that_is_planted_has_its_place():
+    for name, bug in BUGS.items():
+        assert (ROOT / bug.file).read_text().count(bug.right) == 1, f"{name}: {bug.file} reads otherwise now; mend tests/planted_bugs.py"
+        assert all((ROOT / path).is_file() for path in bug.tests), name
+
+
+def test_the_matrix_for_forks_runs_what_there_is():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    targets = set(
+        re.findall(
+            r"^make ([a-z-]+)", "\n".join(one["run"] for job in jobs.values() for one in job["steps"] if "run" in one), flags=re.MULTILINE
+        )
+    )
+    makefile = (ROOT / "Makefile").read_text()
+    assert {"lint", "test", "test-slurm", "demo"} <= targets
+    assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in targets), targets
+
+
+def test_the_workflow_catalogue_finds_what_it_looks_for():
+    readme = (ROOT / "README.md").read_text().lower()
+    assert "snakemake" in readme and "workflow" in readme and (ROOT / "Snakefile").is_file() and list((ROOT / "rules").glob("*.smk"))
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert set(usage) == {"mandatory-flags", "software-stack-deployment", "report"}
 
 
 def test_files_in_git_stay_small():
