@@ -17,7 +17,10 @@ PAPER = {"paper": ("#ffffff", "#15181c")}
 
 def main() -> None:
     """Write docs/demo.svg from results/demo/report.html."""
-    page = (ROOT / "results/demo/report.html").read_text()
+    made = ROOT / "results/demo/report.html"
+    if not made.is_file():
+        sys.exit(f"{made.relative_to(ROOT)} is not there; run `make demo` first")
+    page = made.read_text()
     head, body = re.search(r"<svg ([^>]*)>(.*?</svg>)", page, flags=re.DOTALL).groups()
     width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', head).groups()
     # Its colours are variables of the page's style sheet; the figure brings its own.

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from regdna import models
 from regdna.alphabet import encode
+from regdna.certificate import digest
 from regdna.genome import Genome, index_fasta
 from regdna.models import linear
 from regdna.targets import all_known, pack
@@ -142,7 +143,7 @@ def material(folder: Path, rows: int = 90, length: int = 60, exclusive: bool = F
     np.save(folder / "targets.known.npy", all_known(labels.shape[1]) if known.all() else pack(known))
     table = pd.DataFrame({"cell_type": "", "assay": "toy", "target": [f"t{i}" for i in range(labels.shape[1])], "source": "toy"})
     table.assign(positives=(labels & known).sum(0)).rename_axis("index").to_csv(folder / "targets.tsv", sep="\t")
-    (folder / "splits.json").write_text(json.dumps({"digest": "0" * 16, "sequence_digest": "1" * 16}))
+    (folder / "splits.json").write_text(json.dumps({"digest": digest(frame), "sequence_digest": "1" * 16}))
     files = {name: folder / name for name in ("windows.parquet", "splits.json", "targets.npy", "targets.tsv")}
     return Material(
         *files.values(), "exclusive" if exclusive else "multilabel", known=folder / "targets.known.npy", sequences=folder / "sequences.npy"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from regdna import controls, embed, models
-from regdna.certificate import read
+from regdna.certificate import certified
 from regdna.models import network
 from regdna.step import InputError, run
 from regdna.store import atomic_folder
@@ -40,7 +40,7 @@ def main(
 
     torch.set_num_threads(threads)
     frame = pd.read_parquet(windows, columns=["chrom", "start", "end", "split"])
-    certificate = read(splits)
+    digest = certified(splits, windows, frame)
     held = json.loads(vault.read_text()) if vault else {}
     try:
         seen = controls.shown(Sequences(frame, sequences, genome, entry["context"] or None), entry["control"], entry["centre"], seed)
@@ -56,7 +56,7 @@ def main(
         net = models.family(entry["architecture"]).build(about, data.sample, start).to(network.device())
         poolings = getattr(net.pooling, "names", [entry["parameters"]["pooling"]])
         said = {key: about[key] for key in ("architecture", "initialisation", "weights", "weights_digest", "seed")}
-        said |= {"split_digest": certificate["digest"], "length": seen.length, "control": entry["control"], "centre": entry["centre"]}
+        said |= {"split_digest": digest, "length": seen.length, "control": entry["control"], "centre": entry["centre"]}
         rows = embed.choose_rows(frame["split"].to_numpy(dtype=object))
         with atomic_folder(embeddings) as folder:
             embed.write(folder, net, poolings, seen, rows, said, entry["precision"])

@@ -8,6 +8,7 @@ import pandas as pd
 
 from regdna.arrays import read_array
 from regdna.assess import Part
+from regdna.certificate import digest
 from regdna.paired import Judged
 from regdna.step import InputError, run
 from regdna.store import atomic
@@ -59,6 +60,8 @@ def main(
     frame, held = pd.read_parquet(windows), Targets(targets, names, known)
     if missing := sorted({"gc", *(column for column, *_ in FACTORS.values())} - {*frame.columns}):
         raise InputError(f"{windows}: written by an earlier version, without {', '.join(missing)}; delete it and run again")
+    if (mine := digest(frame)) != one.digest:
+        raise InputError(f"{windows}: belongs to split {mine}, {metrics} to {one.digest}; predict and evaluate again")
     at = np.flatnonzero(frame["split"].to_numpy() == "test")
     part = Part(frame.iloc[at], held[at], held.known(at), [read_array(path, "r") for path in predictions], labels == "exclusive")
     found = judge(part, held, one.digest, model, replicate_count, threads)

@@ -173,7 +173,7 @@ class TestFinished:
 
     def test_words_of_five_bases_tell_sites_from_others(self, finished):
         name, folder, study = finished  # CTCF alone is at chance in encode: some 20 positive bins train
-        for dataset in study["datasets"]:
+        for dataset in study["models"]["kmer-logistic"].get("datasets", study["datasets"]):
             metrics = pd.read_parquet(folder / f"results/{name}/{dataset}/kmer-logistic/metrics.parquet")
             mean = metrics[(metrics["part"] == "test") & (metrics["metric"] == "auroc") & (metrics["seed"] == -1)].set_index("target")[
                 "value"

@@ -98,6 +98,9 @@ def test_windows_that_the_network_does_not_take_are_refused_and_leave_nothing(fo
     frame = pd.read_parquet(folder / "windows.parquet")
     frame["end"] = frame["start"] + 600
     frame.to_parquet(folder / "windows.parquet")
+    with pytest.raises(InputError, match="windows.parquet: belongs to split"):
+        embed(folder)
+    (folder / "splits.json").write_text(json.dumps({"digest": digest(frame), "sequence_digest": "s"}))
     with pytest.raises(InputError, match=r"models.nt: a sequence of 600 tokens, but this DNABERT takes 512"):
         embed(folder, entry=ENTRY | {"architecture": "dnabert", "parameters": sizes})
     assert not (folder / "embeddings").exists()

@@ -9,7 +9,7 @@ import pandas as pd
 import pyBigWig
 import pytest
 import toy_models
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import matthews_corrcoef, roc_auc_score
 from workflow_tools import step
 
 from regdna.alphabet import encode
@@ -167,8 +167,10 @@ def test_moved_windows_are_noticed(sites, trained, tmp_path):
     frame = pd.read_parquet(sites / "windows.parquet")
     frame.loc[0, "split"] = "train" if frame.loc[0, "split"] != "train" else "test"
     frame.to_parquet(tmp_path / "windows.parquet")
-    with pytest.raises(InputError, match="split"):
+    with pytest.raises(InputError, match="windows.parquet: belongs to split .* delete both"):
         predict(sites, trained, windows=tmp_path / "windows.parquet", test=tmp_path / "t.npy")
+    with pytest.raises(InputError, match="windows.parquet: belongs to split .* delete both"):
+        train(sites, tmp_path / "run", windows=tmp_path / "windows.parquet")
 
 
 def test_predictions_that_are_not_numbers_or_too_few_are_refused(sites, trained, tmp_path):
@@ -204,6 +206,58 @@ def test_every_seed_is_judged_by_its_own_predictions(sites, trained, tmp_path):
     expected = [roc_auc_score(labels[:, 0], values[:, 0]) for values in several]
     assert [found[seed] for seed in (1, 2, 3)] == pytest.approx(expected) and len(set(np.round(expected, 3))) == 3
     assert found[-1] == pytest.approx(np.mean(expected))
+
+
+def test_validation_alone_decides_thresholds_and_temperatures_and_test_alone_is_judged(sites, trained, tmp_path):
+    """Validation is known by a threshold and a temperature that the test part would not choose; its own values are perfect."""
+    frame = pd.read_parquet(sites / "windows.parquet")
+    rows = {part: np.flatnonzero(frame["split"].to_numpy() == part) for part in ("validation", "test")}
+    labels = {part: Targets(sites / "targets.npy", sites / "targets.tsv")[at].astype(bool) for part, at in rows.items()}
+    draw = np.random.default_rng(0)
+    # Probabilities of validation are right and all below a half, those of the test part right in four of five and about a half.
+    held = np.where(labels["validation"], 0.3, 0.1).astype(np.float32)
+    right = draw.random(len(rows["test"])) < 0.8
+    judged = np.where(labels["test"] == right[:, None], 0.7, 0.2).astype(np.float32)
+    np.save(tmp_path / "validation.npy", held)
+    np.save(tmp_path / "test.npy", judged)
+    made = {"metrics": tmp_path / "m.parquet", "replicates": tmp_path / "r.npz", "curves": tmp_path / "c.parquet"}
+    evaluate(sites, trained, predictions=[tmp_path / "test.npy"], validation=[tmp_path / "validation.npy"], labels="multilabel", **made)
+    table = pd.read_parquet(made["metrics"]).query("target == 0 and seed == -1").set_index(["part", "metric"])
+    assert table.loc[("validation", "auroc"), "value"] == 1 and table.loc[("validation", "mcc"), "value"] == 1
+    # At validation's threshold, between .1 and .3, every test window is called.
+    called = judged[:, 0] >= 0.3
+    assert table.loc[("test", "mcc"), "value"] == pytest.approx(matthews_corrcoef(labels["test"][:, 0], called))
+    auroc = table.loc[("test", "auroc")]
+    assert (
+        auroc["value"] == pytest.approx(roc_auc_score(labels["test"][:, 0], judged[:, 0]))
+        and auroc["low"] < auroc["value"] < auroc["high"] < 1
+    )
+    drawn = pd.read_parquet(made["curves"])
+    assert np.nanmax(np.load(made["replicates"])["auroc"]) < 1
+    reliable = drawn[(drawn["target"] == 0) & (drawn["curve"] == "reliability")]
+    assert reliable["x"].to_numpy() == pytest.approx([0.2, 0.7]) and reliable["windows"].sum() == len(rows["test"])
+    assert table.loc[("test", "brier"), "value"] == pytest.approx(
+        np.mean((labels["test"][:, 0] - judged[:, 0].astype(float)) ** 2), abs=1e-6
+    )
+
+
+def test_each_window_is_predicted_where_it_lies_and_strands_are_those_of_the_test_part(sites, trained, tmp_path, monkeypatch):
+    module, asked = step("predict"), []
+
+    def ask(classifier, codes, rows, position, strands=None):
+        asked.append((rows, position.middle, strands))
+        return np.full((len(rows), len(classifier.about["targets"])), 0.5, np.float32)
+
+    monkeypatch.setattr(module, "predict", ask)
+    made = {name: tmp_path / f"{name}.npy" for name in ("validation", "test")}
+    module.main(
+        windows=sites / "windows.parquet", splits=sites / "splits.json", checkpoint=trained / "checkpoint", about=tmp_path / "about.json",
+        sequences=sites / "sequences.npy", **made,
+    )  # fmt: skip
+    frame = pd.read_parquet(sites / "windows.parquet")
+    for (rows, middle, strands), part in zip(asked, ("validation", "test"), strict=True):
+        assert np.array_equal(rows, np.flatnonzero(frame["split"].to_numpy() == part))
+        assert np.array_equal(middle, ((frame["start"] + frame["end"]) / 2).to_numpy()[rows]) and (strands is not None) == (part == "test")
 
 
 def test_models_of_different_splits_are_not_compared(trained, tmp_path):
@@ -314,8 +368,10 @@ def test_validation_without_a_usable_target_is_refused_before_training(sites, tm
     labels = Targets(sites / "targets.npy", sites / "targets.tsv")[np.arange(SITES)].argmax(1)
     frame.loc[(frame["split"] == "validation") & (labels == 1), "split"] = "unused"
     frame.to_parquet(tmp_path / "windows.parquet")
+    certificate = json.loads((sites / "splits.json").read_text()) | {"digest": split_digest(frame)}
+    (tmp_path / "splits.json").write_text(json.dumps(certificate))
     with pytest.raises(InputError, match="no target has both classes among the validation windows"):
-        train(sites, tmp_path, NETWORK, windows=tmp_path / "windows.parquet")
+        train(sites, tmp_path, NETWORK, windows=tmp_path / "windows.parquet", splits=tmp_path / "splits.json")
 
 
 def test_a_test_part_of_one_class_is_undefined_not_a_crash(sites, trained, tmp_path):

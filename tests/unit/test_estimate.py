@@ -132,7 +132,7 @@ def test_what_nobody_knows_is_said_and_not_guessed():
     empty = {"sequences": {"files": [{"file": "given/"}], "length": 0}, "training_sites": 0, "split": {"rule": "given"}}
     found = cost(entry(), empty)[1]
     assert found.hours == {"m": None} and found.total == 0
-    assert found.words() == "GPU-hours that nobody knows: m"
+    assert found.words() == "no estimate of GPU-hours for m"
 
 
 def test_operations_are_those_of_the_published_networks():

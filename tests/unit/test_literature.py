@@ -91,7 +91,7 @@ def test_a_random_twin_of_published_weights_is_not_the_published_model():
 
 def test_what_does_not_forbid_is_remarked():
     ours = {"targets": 690, "undefined": 2}
-    assert remarks(PAPER, ours) == ["2 of our 690 targets have one class in the test windows and are left out"]
+    assert remarks(PAPER, ours) == ["2 of our 690 targets have no value, since the test windows have one class of them"]
     told = remarks(PAPER | {"metric": "mcc", "remark": "by hand"}, ours | {"undefined": 0})
     assert told[0] == "by hand" and "threshold that is best on validation" in told[1] and len(told) == 2
 
@@ -161,7 +161,7 @@ def test_ours_is_the_median_over_targets_of_the_group_of_each_seed(study):
     assert row["low"] < row["value"] < row["high"] and row["verdict"] == ""
     assert row["difference"] == row["value"] - 0.9 and (row["targets"], row["undefined"]) == (4, 1)
     assert row["comparable"] and row["reasons"] == ""
-    assert row["remarks"] == "1 of our 4 targets have one class in the test windows and are left out"
+    assert row["remarks"] == "1 of our 4 targets have no value, since the test windows have one class of them"
 
 
 def test_a_row_stands_for_each_published_value_of_the_architecture_and_of_no_other(study):
@@ -214,7 +214,7 @@ def test_results_of_another_split_are_refused(study, tmp_path):
     given, _, _ = study
     path = tmp_path / "splits.json"
     path.write_text(json.dumps(json.loads(given["splits"][0].read_text()) | {"digest": "other"}))
-    with pytest.raises(InputError, match="belongs to split .*, .*splits.json certifies other; evaluate again"):
+    with pytest.raises(InputError, match="belongs to split .*, .*splits.json certifies other; delete both"):
         step("cite").main(**given | {"splits": [path], "literature": tmp_path / "out.parquet"})
     assert not (tmp_path / "out.parquet").exists()
 
@@ -310,7 +310,7 @@ def test_the_page_shows_ours_beside_theirs_and_why_not(page):
     assert first[5][1] == repr(float(table["difference"][0])) and first[6][0] == "comparable"
     assert second[5] == ["–", ""] and second[6][0] == "not comparable"  # no difference where it would mean nothing
     text = " ".join(shown.said)
-    assert "3 of 5 published values may be compared with ours." in text and "median over 1 DNase targets, in the paper over 125" in text
+    assert "Of 5 pairs of a model of ours and a published value 3 may be compared." in text and "median over 1 DNase targets, in the paper over 125" in text
     assert "gkm-SVM: median AUROC over TF targets 0.900 (Somebody 2015)" in text and "chr8 and chr9" in text and "two sources" in text
     assert "#literature" in shown.addresses and "literature" in shown.ids
     assert [pages.literature.show(plain, one) for one in ("large", "small")] == [None, None]

@@ -127,6 +127,7 @@ def averages(facts: list[dict]) -> list[dict]:
         used = [fact for fact in some if judgeable(fact) != "undefined"]
         # ASSUME: an average is judged where the middle one of its targets can be.
         small = {key: int(np.median([fact[key] for fact in used])) if used else 0 for key in ("blocks", "independent_positives")}
+        rarer = (small["independent_positives"], np.median([fact["n"] - fact["positives"] for fact in used]) if used else 0)
         for average in ("macro", "weighted", "micro"):
             weight = np.array([fact["positives"] for fact in used] if average == "weighted" else [1] * len(used), float)
             out.append({
@@ -135,7 +136,7 @@ def averages(facts: list[dict]) -> list[dict]:
                 "n": max((fact["n"] for fact in used), default=0), "positives": sum(fact["positives"] for fact in used),
                 "prevalence": float(np.average([fact["prevalence"] for fact in used], weights=weight)) if used else np.nan, **small,
                 "undefined": len(some) - len(used),
-                "verdict": ("too small to judge" if too_small(**small) else "") if used else "undefined",
+                "verdict": ("too small to judge" if too_small(small["blocks"], min(rarer)) else "") if used else "undefined",
                 "members": [fact["target"] for fact in used], "weights": weight / weight.sum() if used else weight,
             })  # fmt: skip
     return out

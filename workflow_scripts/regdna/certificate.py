@@ -31,7 +31,7 @@ def read(splits: Path) -> dict:
     return content
 
 
-def certified(splits: Path, windows: Path, frame: pd.DataFrame, others: Iterable[tuple[Path, str]], again: str) -> str:
+def certified(splits: Path, windows: Path, frame: pd.DataFrame, others: Iterable[tuple[Path, str]] = (), again: str = "") -> str:
     """The digest of a certificate, once it is sure that windows and what was made of them carry the same.
 
     Args:
@@ -43,8 +43,10 @@ def certified(splits: Path, windows: Path, frame: pd.DataFrame, others: Iterable
     Raises:
         InputError: the certificate cannot be read, or one of them belongs to another split.
     """
-    wanted = read(splits)["digest"]
-    for path, other in [(windows, digest(frame)), *others]:
+    wanted, mine = read(splits)["digest"], digest(frame)
+    if mine != wanted:
+        raise InputError(f"{windows}: belongs to split {mine}, {splits} certifies {wanted}; delete both, and the split is made again")
+    for path, other in others:
         if other != wanted:
             raise InputError(f"{path}: belongs to split {other}, {splits} certifies {wanted}; {again}")
     return wanted

@@ -60,7 +60,7 @@ class Estimate:
         about = f"about {self.total:.2g} GPU-hours" if self.total < 9.95 else f"about {self.total:,.0f} GPU-hours"
         more = f"; of unknown cost: {', '.join(unknown)}" if unknown else ""
         if unknown and not self.total:
-            return f"GPU-hours that nobody knows: {', '.join(unknown)}"
+            return f"no estimate of GPU-hours for {', '.join(unknown)}"
         return f"{about} on {on} ({counts}){more}"
 
 

@@ -94,8 +94,9 @@ def median(judged: Judged, each: pd.DataFrame, facts: pd.DataFrame, metric: str)
     """
     values = each.median(axis=1).to_numpy()
     blocks, positives = (int(facts[name].median()) for name in ("blocks", "independent_positives"))
+    negatives = (facts["n"] - facts["positives"]).median()
     found = {"value": values.mean(), "low": np.nan, "high": np.nan, "verdict": "too small to judge"}
-    if too_small(blocks, positives):
+    if too_small(blocks, min(positives, negatives)):
         return found
     drawn = judged.drawn[metric][:, np.isin(judged.drawn["targets"], each.columns)]
     lost = np.isnan(drawn).mean(1) > MISSED
@@ -179,7 +180,9 @@ def remarks(paper: dict, ours: dict) -> list[str]:
     """What differs, or is not sure, and does not forbid the comparison."""
     out = [paper["remark"]] if paper["remark"] else []
     if ours["undefined"]:
-        out.append(f"{ours['undefined']:,} of our {ours['targets']:,} targets have one class in the test windows and are left out")
+        # An MCC has none either where validation, which gives the threshold, has one class.
+        where = "the test windows" if paper["metric"] != "mcc" else "the test or the validation windows"
+        out.append(f"{ours['undefined']:,} of our {ours['targets']:,} targets have no value, since {where} have one class of them")
     if paper["metric"] == "mcc":
         out.append("our MCC is at the threshold that is best on validation, the paper's where a class is the likelier one")
     return out

@@ -43,14 +43,19 @@ def verdict(results: Results, dataset: str) -> dict:
     elif any(rows.loc[(chosen[a], chosen[b]), "verdict"] == "too small to judge" for a, b in pairs):
         headline, sentences = "Too small to judge.", [*too_small(results, dataset, chosen), costs(results, dataset, chosen)]
     else:
-        headline = winner(results, results.mean(dataset)["value"], rows["verdict"], chosen)
+        headline = winner(results, results.mean(dataset)["value"], rows, chosen)
         sentences = told(results, dataset, rows, chosen, pairs)
     return {"headline": headline, "sentences": [*sentences, *cautions(results, dataset, chosen, pairs)], "chosen": chosen}
 
 
 def cautions(results: Results, dataset: str, chosen: dict[str, str], pairs: list[tuple[str, str]]) -> list[str]:
-    """What the sentences above hide: seeds that collapsed or disagree, and pairs on which average precision decides otherwise."""
+    """What the sentences above hide: seeds that collapsed, disagree or are one alone, and pairs on which AP decides otherwise."""
     out = []
+    networks = [model for family, model in chosen.items() if family != "row zero"]
+    alone = [model for model in networks if len([job for job in results.jobs if (job.dataset, job.model) == (dataset, model)]) == 1]
+    if alone:
+        said = "what another training would have given is in no interval here; add seeds to the study"
+        out.append(f"Only one seed of {' and '.join(alone)} was trained: {said}.")
     seeds = results.scores.query("part == 'test' and metric == 'auroc' and target == @MEAN and seed != @MEAN")
     for model in chosen.values():
         if said := results.collapsed(dataset, model):
@@ -71,18 +76,21 @@ def cautions(results: Results, dataset: str, chosen: dict[str, str], pairs: list
     return out
 
 
-def winner(results: Results, value: pd.Series, said: pd.Series, chosen: dict[str, str]) -> str:
+def winner(results: Results, value: pd.Series, rows: pd.DataFrame, chosen: dict[str, str]) -> str:
     """Who wins among the best of each family, or that nobody is known to.
 
     Args:
         value: mean AUROC on the test part by model.
-        said: verdict by (model, against).
+        rows: paired differences by (model, against).
     """
+    said = rows["verdict"]
     names = {model: f"{SHORT[family]} ({results.label(model)})" for family, model in chosen.items()}
     leader = max(names, key=lambda model: value[model])
     top = [leader, *(model for model in names if model != leader and said[leader, model] != "better")]
     if len(top) == 1:
-        return f"{capital(names[leader])} wins."
+        next_best = max((model for model in names if model != leader), key=lambda model: value[model])
+        small = abs(rows["difference"][leader, next_best]) < results.study["evaluation"]["margin"]
+        return f"{capital(names[leader])} wins{', by less than matters in practice' if small else ''}."
     ending = "are equivalent" if all(said[pair] == "equivalent" for pair in combinations(top, 2)) else "cannot be told apart"
     beaten = [model for model in names if model not in top and all(said[one, model] == "better" for one in top)]
     rest = f"; each beats {' and '.join(names[model] for model in beaten)}" if beaten else ""

@@ -44,13 +44,15 @@ def measure(row: dict) -> str:
 def sentences(rows: pd.DataFrame) -> list[str]:
     """How many rows may be compared, and what those say."""
     some = rows[rows["comparable"].astype(bool)]  # of no rows a parquet file knows no type
-    out = [f"{len(some)} of {len(rows)} published values may be compared with ours." if len(rows) else "No model here is one of a paper."]
+    pairs = f"Of {len(rows)} pairs of a model of ours and a published value {len(some)} may be compared."
+    out = [pairs if len(rows) else "No model here is one of a paper."]
     for one in some.to_dict("records"):
         gap = estimate(one["difference"], one["low"] - one["published"], one["high"] - one["published"], True)
+        sureness = "of which the interval is that of ours alone" if np.isfinite(one["low"]) else "ours is too small to judge"
         sure = " That number is not confirmed." if one["evidence"] == "not confirmed" else ""
         out.append(
             f"{one['model']}: {measure(one)} {estimate(one['value'], one['low'], one['high'])}, published {number(one['published'])} "
-            f"({one['paper_model']}); the difference is {gap}, of which the interval is that of ours alone.{sure}"
+            f"({one['paper_model']}); the difference is {gap}, {sureness}.{sure}"
         )
     return out
 

@@ -219,6 +219,12 @@ def join(parts: list[Labelled], length: int | None) -> tuple[pd.DataFrame, np.nd
             "set the dataset's sequences.length: longer ones keep their middle, shorter ones are filled with N"
         )
     length = length or int(lengths[0])
+    short, long = int((lengths < length).sum()), int((lengths > length).sum())
+    if short or long:
+        log.warning(
+            "of %d sequences %d are shorter than %d bp and filled with N, %d are longer and lose their ends",
+            len(lengths), short, length, long,
+        )  # fmt: skip
     # ASSUME: of sequences longer than the dataset's length the middle is what the label is about.
     records["start"] += (lengths - length) // 2
     records["end"] = records["start"] + length

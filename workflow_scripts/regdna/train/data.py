@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regdna import controls
-from regdna.certificate import read
+from regdna.certificate import certified, read
 from regdna.targets import Targets
 from regdna.windows import Places, Sequences
 
@@ -91,7 +91,12 @@ class Material:
         return Data(controls.shown(seen, self.control, self.centre, self.seed), targets, frame, self.labels == "exclusive")
 
     def certificate(self) -> dict:
-        """Content of ``splits.json``."""
+        """Content of ``splits.json``, which must be that of the windows.
+
+        Raises:
+            InputError: it is not.
+        """
+        certified(self.splits, self.windows, pd.read_parquet(self.windows, columns=["chrom", "start", "end", "split"]))
         return read(self.splits)
 
 
