@@ -1,7 +1,7 @@
 # Two commands do everything: `make demo` and `make test`. Each sets up what it needs first.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo resume test test-slurm test-studies bench lint docs clean
+.PHONY: help setup demo resume test test-slurm test-studies coverage bench lint docs clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,6 +49,16 @@ test-slurm: setup  ## run the tests on a Slurm cluster that they start on this m
 
 test-studies: setup  ## run the four full studies, small, against stand-ins of their servers (wants the real data beside the checkout)
 	$(run) $(VENV)/bin/python -m pytest tests/full -n 2 --dist loadscope
+
+# Bodies that numba compiles are not seen by coverage: a few tests run once more with them as plain Python.
+PLAIN := metrics haplotypes alleles tokenisers shuffles intervals windows negatives signals homology background agreement measured variants
+COVERED := --cov=workflow_scripts/regdna --cov-report= --cov-append -n 2 --dist loadfile
+
+coverage: setup  ## count the lines of the library that unit and step tests run; fails under 90 %
+	@rm -f .coverage
+	$(run) $(VENV)/bin/python -m pytest $(COVERED) tests/steps tests/unit
+	$(run) NUMBA_DISABLE_JIT=1 $(VENV)/bin/python -m pytest $(COVERED) $(PLAIN:%=tests/unit/test_%.py)
+	$(run) $(VENV)/bin/coverage report --fail-under=90 --skip-covered --sort=miss
 
 bench: setup  ## measure the hot paths; one JSON object a line
 	@for script in tests/benchmarks/bench_*.py; do $(run) PYTHONPATH=workflow_scripts:tests $(VENV)/bin/python $$script || exit 1; done

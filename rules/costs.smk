@@ -83,4 +83,6 @@ onstart:
     check_gpus(config["study"])
     check_left()
     if not {job.rule.name for job in workflow.dag.needrun_jobs()} <= {"preflight", "survey_login", "survey_node"}:
-        write_json(Path("results/store/last-run.json"), {**STARTED, "arguments": sys.argv[1:]})  # for `make resume`
+        # For `make resume`.
+        about = {**STARTED, "submits": workflow.non_local_exec, "arguments": sys.argv[1:]}
+        write_json(Path("results/store/last-run.json"), about)

@@ -37,7 +37,8 @@ def main(arguments: list[str]) -> int | None:
     last = Path("results/store/last-run.json")
     try:
         run = json.loads(last.read_text()) if last.is_file() else {}
-        run = {key: run[key] for key in ("host", "pid", "job", "arguments")} if run else {}
+        run = {"submits": True} | run if run else {}
+        run = {key: run[key] for key in ("host", "pid", "job", "submits", "arguments")} if run else {}
     except (ValueError, TypeError, KeyError):
         return refuse(f"{last} is broken; delete it, and say what snakemake was given: make resume TARGETS='...'")
     if not run and not arguments:
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int | None:
             f"delete {last} and run `make resume TARGETS={again}` here"
         )
     waiting = cluster.of_folder(here)
-    if waiting is None:
+    if waiting is None and run.get("submits", True):
         return refuse("Slurm does not say which jobs of this folder there are; run `make resume` again when it answers")
     if waiting:
         print(f"ending {len(waiting)} jobs of a killed run on the cluster", file=sys.stderr)

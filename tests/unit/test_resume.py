@@ -5,7 +5,8 @@ from workflow_tools import step
 
 from regdna.store import whoami, write_json
 
-OTHER = {**whoami(), "host": "another-login-node", "job": None, "arguments": ["all"]}
+HERE = {**whoami(), "submits": True}
+OTHER = {**HERE, "host": "another-login-node", "job": None, "arguments": ["all"]}
 
 
 @pytest.fixture
@@ -54,21 +55,23 @@ def test_a_folder_that_nobody_locks_is_free(resume, tmp_path):
 
 
 def test_jobs_on_the_cluster_are_ended_before_the_run_goes_on_as_it_was_started(resume, tmp_path):
-    last(tmp_path, {**whoami(), "arguments": ["--profile", "slurm", "all"]})
+    last(tmp_path, {**HERE, "arguments": ["--profile", "slurm", "all"]})
     assert not resume.main([])
     assert resume.done == [["5", "6"], ["--unlock", "--profile", "slurm", "all"], ["--profile", "slurm", "all"]]
 
 
 def test_jobs_that_do_not_end_keep_it_from_going_on(resume, tmp_path, capsys):
-    last(tmp_path, {**whoami(), "arguments": ["all"]})
+    last(tmp_path, {**HERE, "arguments": ["all"]})
     resume.gone = False
     assert resume.main([]) == 1 and resume.done == [["5", "6"]] and "jobs 5, 6 do not end" in capsys.readouterr().err
 
 
 def test_a_slurm_that_does_not_answer_keeps_it_from_going_on(resume, tmp_path, monkeypatch, capsys):
-    last(tmp_path, {**whoami(), "arguments": ["all"]})
+    last(tmp_path, {**HERE, "arguments": ["all"]})
     monkeypatch.setattr(resume.cluster, "of_folder", lambda folder: None)
     assert resume.main([]) == 1 and not resume.done and "Slurm does not say" in capsys.readouterr().err
+    last(tmp_path, {**HERE, "submits": False, "arguments": ["all"]})  # a run that sent no jobs, on a machine with Slurm's commands alone
+    assert not resume.main([]) and resume.done[-1] == ["all"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"host": "x"}', "3"])
