@@ -47,7 +47,7 @@ test: setup  ## run all tests
 test-slurm: setup  ## run the tests on a Slurm cluster that they start on this machine (Debian, root)
 	$(run) $(VENV)/bin/python -m pytest tests/slurm
 
-test-studies: setup  ## run the four full studies, small, against stand-ins of their servers (wants the real data beside the checkout)
+test-studies: setup  ## run the full studies, small, against stand-ins of their servers, and real peaks (wants the real data beside the checkout)
 	$(run) $(VENV)/bin/python -m pytest tests/full -n 2 --dist loadscope
 
 # Bodies that numba compiles are not seen by coverage: a few tests run once more with them as plain Python.

@@ -34,6 +34,7 @@ RUN = (
 NOT_RUN = {
     "sbatch": "needs Slurm: tests/slurm runs master.sh; what follows its name is tried as Snakemake's",
     "squeue": "needs Slurm",
+    "exec": "of a job of Slurm; tests/e2e runs resume.py",
     "sacct": "needs Slurm",
     "tmux": "needs a terminal",
     "apptainer": "needs Apptainer; the command within is tried",
@@ -270,7 +271,7 @@ def test_a_cell_type_and_a_locus_are_added_to_the_demo_as_the_readme_shows(fresh
 
 def test_the_three_ways_to_begin_are_a_study(fresh):
     study = yaml.safe_load((fresh / "studies/mine.yaml").read_text())
-    study["models"] = yaml.safe_load(blocks(MODELS, "yaml")[0])["models"]
+    study |= {"models": yaml.safe_load(blocks(MODELS, "yaml")[0])["models"], "seeds": [1]}
     (fresh / "ways").mkdir()
     (fresh / "ways/ways.yaml").write_text(yaml.safe_dump(study))
     result = dry_run(fresh, ["-q", "host", "--config", "study=ways", "study_folder=ways", "--"])
@@ -281,7 +282,8 @@ def test_the_three_ways_to_begin_are_a_study(fresh):
 
 def test_a_checkpoint_of_your_own_is_opened_as_the_page_shows(fresh):
     given = yaml.safe_load(blocks(MODELS, "yaml")[1].replace("/data/mine", str(published(fresh / "own", "dnabert2"))))
-    study = yaml.safe_load((fresh / "studies/mine.yaml").read_text()) | given
+    study = yaml.safe_load((fresh / "studies/mine.yaml").read_text()) | {"seeds": [1]}
+    study |= given | {"sources": merged(study["sources"], given["sources"])}
     (fresh / "others").mkdir()
     (fresh / "others/own.yaml").write_text(yaml.safe_dump(study))
     settings = ["--config", "study=own", "study_folder=others", "--"]
