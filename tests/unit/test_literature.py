@@ -310,7 +310,8 @@ def test_the_page_shows_ours_beside_theirs_and_why_not(page):
     assert first[5][1] == repr(float(table["difference"][0])) and first[6][0] == "comparable"
     assert second[5] == ["–", ""] and second[6][0] == "not comparable"  # no difference where it would mean nothing
     text = " ".join(shown.said)
-    assert "Of 5 pairs of a model of ours and a published value 3 may be compared." in text and "median over 1 DNase targets, in the paper over 125" in text
+    assert "Of 5 pairs of a model of ours and a published value 3 may be compared." in text
+    assert "median over 1 DNase targets, in the paper over 125" in text
     assert "gkm-SVM: median AUROC over TF targets 0.900 (Somebody 2015)" in text and "chr8 and chr9" in text and "two sources" in text
     assert "#literature" in shown.addresses and "literature" in shown.ids
     assert [pages.literature.show(plain, one) for one in ("large", "small")] == [None, None]

@@ -422,7 +422,8 @@ def test_test_windows_that_are_validation_windows_are_counted(caplog):
     prints = (np.array([1, 2, 2, 9], np.uint64), np.array([5, 9, 9, 2], np.uint64))
     found = certificate.certify(windows, {"rule": "given"}, {"validation": np.array([0.0]), "test": np.array([0.0, 0.0])}, prints, {})
     shared = found["shared_by_validation_and_test"]
-    assert (shared["identical"], shared["reverse_complement"]) == (1, 1) and shared["examples"] == [["c:1-100", "b:1-100"], ["d:1-100", "b:1-100"]]
+    assert (shared["identical"], shared["reverse_complement"]) == (1, 1)
+    assert shared["examples"] == [["c:1-100", "b:1-100"], ["d:1-100", "b:1-100"]]
     assert found["verdict"] == "similar"
     assert "1 windows of test are validation sequences, 1 their reverse complements" in caplog.text
 
