@@ -51,7 +51,7 @@ test-studies: setup  ## run the full studies, small, against stand-ins of their 
 	$(run) $(VENV)/bin/python -m pytest tests/full -n 2 --dist loadscope
 
 # Bodies that numba compiles are not seen by coverage: a few tests run once more with them as plain Python.
-PLAIN := metrics haplotypes alleles tokenisers shuffles intervals windows negatives signals homology background agreement measured variants
+PLAIN := metrics haplotypes alleles tokenisers intervals windows negatives signals homology background agreement measured variants
 COVERED := --cov=workflow_scripts/regdna --cov-report= --cov-append -n 2 --dist loadfile
 
 coverage: setup  ## count the lines of the library that unit and step tests run; fails under 90 %
