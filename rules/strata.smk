@@ -30,7 +30,6 @@ rule stratify_skill:
     params:
         code=code("stratify.py"),
         model="{model}",
-        labels=said(STUDIES, "{study}/datasets/{dataset}/labels"),
         replicate_count=said(STUDIES, "{study}/evaluation/replicates"),
     script:
         "../workflow_scripts/stratify.py"

@@ -38,20 +38,20 @@ def main(
         InputError: results belong to another split than the dataset's, or the table of papers is wrong.
     """
     known = read_papers(papers)
-    rows = []
+    rows, others = [], {}
     for (dataset, benchmark), frames, certificate in zip(benchmarks.items(), windows, splits, strict=True):
         frame = pd.read_parquet(frames, columns=["chrom", "start", "end", "split"])
         pairs = [paths for paths in zip(metrics, replicates, strict=True) if paths[0].parts[-3] == dataset]
         models_here = [Judged.read(*paths) for paths in pairs]
         certified(certificate, frames, frame, [(one.path, one.digest) for one in models_here], "evaluate again")
-        data = describe(frame, read(certificate))
+        data, mine = describe(frame, read(certificate)), known[known["benchmark"] == benchmark]
         for one in models_here:
             scores = pd.read_parquet(one.path)
             seeds = scores[(scores["part"] == "test") & (scores["target"] >= 0) & (scores["seed"] >= 0)]
-            mine = known[known["benchmark"] == benchmark]
             rows += [{"dataset": dataset, **row} for row in beside(one, seeds, models[one.model], mine, data)]
+        others[dataset] = without(mine, {models[one.model]["architecture"] for one in models_here})
     found = pd.DataFrame(rows, columns=COLUMNS)
-    found.attrs = {"without": {name: without(known, benchmark, models) for name, benchmark in benchmarks.items()}}
+    found.attrs = {"without": others}
     with atomic(literature) as temporary:
         found.to_parquet(temporary, index=False)
 
@@ -63,10 +63,9 @@ def describe(frame: pd.DataFrame, certificate: dict) -> Data:
     return Data(certificate["rule"]["rule"], certificate["counts"], set(test["chrom"]), {int(one) for one in lengths})
 
 
-def without(known: pd.DataFrame, benchmark: str, models: dict[str, dict]) -> list[dict]:
-    """Published values of a benchmark of which the study has no model of the same architecture."""
-    here = {entry["architecture"] for entry in models.values()}
-    return known.loc[(known["benchmark"] == benchmark) & ~known["architecture"].isin(here), SHOWN].to_dict("records")
+def without(published: pd.DataFrame, here: set[str]) -> list[dict]:
+    """Published values of which the dataset has no model of the same architecture."""
+    return published.loc[~published["architecture"].isin(here), SHOWN].to_dict("records")
 
 
 if __name__ == "__main__":

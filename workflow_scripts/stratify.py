@@ -27,7 +27,6 @@ def main(
     strata: Path,
     explained: Path,
     model: str,
-    labels: str = "multilabel",
     replicate_count: int = 1000,
     known: Path | None = None,
     row_zero: list[Path] | None = None,
@@ -42,7 +41,6 @@ def main(
         metrics, replicates: of the model.
         row_zero, row_zero_replicates: the same of all models of row zero on the dataset, in the same order.
         model: its id.
-        labels: ``exclusive`` or ``multilabel``.
         replicate_count: bootstrap replicates.
 
     Raises:
@@ -63,7 +61,7 @@ def main(
     if (mine := digest(frame)) != one.digest:
         raise InputError(f"{windows}: belongs to split {mine}, {metrics} to {one.digest}; predict and evaluate again")
     at = np.flatnonzero(frame["split"].to_numpy() == "test")
-    part = Part(frame.iloc[at], held[at], held.known(at), [read_array(path, "r") for path in predictions], labels == "exclusive")
+    part = Part(frame.iloc[at], held[at], held.known(at), [read_array(path, "r") for path in predictions])
     found = judge(part, held, one.digest, model, replicate_count, threads)
     found.attrs = {"split_digest": one.digest, "replicates": replicate_count, "strands": strands(runs)}
     best = best_on_validation({zero.model: pd.read_parquet(zero.path) for zero in zeros})

@@ -65,13 +65,12 @@ def smaller(name: str, study: dict) -> dict:
         # The only loci that lie in the sequence that is served.
         if "loci" in entry:
             entry["loci"] = ["dgcr8-promoter", ELEMENT[0].lower()]
-        # Two sets of six, a thousand training windows, and the slow models on the smaller set: time.
+        # A thousand training windows of each set, and the slow models on the smallest set: time.
         if name == "sequences":
             entry["training_sites"] = 1000
         if name == "deepsea":
             entry |= {"training_sites": 300} if dataset == "bundle-50k" else {}
     if name == "sequences":
-        study["datasets"] = {one: study["datasets"][one] for one in ("tf-2", "core-promoter-tata")}
         for model in ("nearest", "dnabert2-probe"):
             study["models"][model]["datasets"] = ["core-promoter-tata"]
     if name == "roadmap":

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import jsonschema
 import numpy as np
@@ -174,6 +175,23 @@ def test_a_row_stands_for_each_published_value_of_the_architecture_and_of_no_oth
     assert table["reasons"][1] == "median over 1 DNase targets, in the paper over 125"
 
 
+def test_each_dataset_has_its_own_models_and_papers(study, tmp_path):
+    given, _, _ = study
+    first = given["windows"][0].parent
+    for name in ("other", "bare"):
+        shutil.copytree(first, first.parent / name, dirs_exist_ok=True)
+    both = {
+        key: [*given[key], *(first.parent / "other" / path.relative_to(first) for path in given[key])] for key in ("metrics", "replicates")
+    }
+    three = {key: [first.parent / name / given[key][0].name for name in ("bundle", "other", "bare")] for key in ("windows", "splits")}
+    named = {"bundle": "made-up", "other": "another", "bare": "another"}
+    step("cite").main(**given | both | three | {"benchmarks": named, "literature": tmp_path / "literature.parquet"})
+    table = pd.read_parquet(tmp_path / "literature.parquet")
+    assert table["dataset"].tolist() == ["bundle"] * 5 + ["other"]
+    without = {name: [one["model"] for one in some] for name, some in table.attrs["without"].items()}
+    assert without == {"bundle": ["gkm-SVM"], "other": [], "bare": ["DeepSEA"]}  # the study has DeepSEA, but not on it
+
+
 def test_a_mean_is_that_of_the_metrics(study):
     given, table, _ = study
     metrics = pd.read_parquet(given["metrics"][0])
@@ -248,6 +266,13 @@ def test_every_shipped_row_has_a_model_that_is_known_here_and_its_weights():
     [
         ("metric", "aurocc", "metric is 'aurocc', none of auroc, average_precision, mcc; did you mean 'auroc'?"),
         ("statistic", "medium", "statistic is 'medium', none of mean, median; did you mean 'median'?"),
+        (
+            "architecture",
+            "deepsee",
+            "architecture is 'deepsee', none of {known}; did you mean 'deepsea'?".format(known=", ".join(ARCHITECTURES)),
+        ),
+        ("regime", "fully", "regime is 'fully', none of full, lora, ia3, probe; did you mean 'full'?"),
+        ("chromosomes", "chr8,chr9", "chromosomes are 'chr8,chr9'; write them with blanks between, as chr8 chr9"),
         ("value", "77.4", "value is '77.4', but auroc is at most 1; a percentage is written as 0.77"),
         ("value", "", "value is '', but auroc"),
         ("targets", "many", "targets is 'many', not a whole number; mend it, or leave it empty if it is not known"),
@@ -265,8 +290,10 @@ def test_a_row_twice_and_a_missing_column_are_refused_and_an_empty_count_is_not(
     path = tmp_path / "literature.tsv"
     pd.DataFrame([PAPER | {"targets": ""}]).to_csv(path, sep="\t", index=False)
     assert read_papers(path)["targets"].tolist() == [0]
+    pd.DataFrame([PAPER, PAPER | {"statistic": "mean"}]).to_csv(path, sep="\t", index=False)
+    assert read_papers(path)["statistic"].tolist() == ["median", "mean"]
     pd.DataFrame([PAPER, PAPER]).to_csv(path, sep="\t", index=False)
-    with pytest.raises(InputError, match="line 3: this benchmark, model, metric and group are there twice"):
+    with pytest.raises(InputError, match="line 3: this benchmark, model, metric, statistic and group are there twice"):
         read_papers(path)
     pd.DataFrame([PAPER]).drop(columns="split").to_csv(path, sep="\t", index=False)
     with pytest.raises(InputError, match="column split is missing"):

@@ -9,12 +9,11 @@ from regdna.assess import MEAN, MISSED
 from regdna.bootstrap import Seeds, interval, too_small, with_seeds
 from regdna.models import ARCHITECTURES
 from regdna.paired import Judged
-from regdna.papers import METRICS
+from regdna.papers import METRICS, REGIMES
 
 COLUMNS = ["dataset", "benchmark", "model", "paper_model", "metric", "statistic", "group", "value", "low", "high", "verdict", "published",
            "difference", "comparable", "reasons", "remarks", "targets", "undefined", "test_windows", "split", "source",
            "evidence"]  # fmt: skip
-REGIMES = {"full": "all weights", "lora": "low-rank updates", "ia3": "scaling vectors", "probe": "a linear layer on frozen weights"}
 RANDOM = "random"  # as weights: none that were published
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import pandas as pd
 
 from regdna.manifest import nearest, read_table
+from regdna.models import ARCHITECTURES
 from regdna.step import InputError
 
 METRICS = {"auroc": 0.0, "average_precision": 0.0, "mcc": -1.0}  # and the least that each can be
 STATISTICS = ("mean", "median")
+REGIMES = {"full": "all weights", "lora": "low-rank updates", "ia3": "scaling vectors", "probe": "a linear layer on frozen weights"}
 COUNTS = ("targets", "test_windows", "training_windows", "length")
 TEXTS = ("benchmark", "model", "architecture", "weights", "regime", "metric", "statistic", "group", "value", "chromosomes", "split",
          "source", "evidence", "remark")  # fmt: skip
@@ -23,20 +25,30 @@ def read_papers(path: Path) -> pd.DataFrame:
     table = read_table(path, dict.fromkeys((*TEXTS, *COUNTS), str))
     for at, row in enumerate(table.to_dict("records")):
         line = f"{path}: line {at + 2}"
-        for column, known in (("metric", METRICS), ("statistic", STATISTICS)):
+        # A network that is not here, and a regime that no paper records, are left empty.
+        for column, known in (
+            ("metric", METRICS),
+            ("statistic", STATISTICS),
+            ("architecture", ["", *ARCHITECTURES]),
+            ("regime", ["", *REGIMES]),
+        ):
             if row[column] not in known:
-                raise InputError(f"{line}: {column} is {row[column]!r}, none of {', '.join(known)}{nearest(row[column], known)}")
+                raise InputError(
+                    f"{line}: {column} is {row[column]!r}, none of {', '.join(filter(None, known))}{nearest(row[column], known)}"
+                )
         for column in COUNTS:
             if row[column] and not row[column].isdecimal():
                 raise InputError(f"{line}: {column} is {row[column]!r}, not a whole number; mend it, or leave it empty if it is not known")
+        if "," in row["chromosomes"]:
+            raise InputError(f"{line}: chromosomes are {row['chromosomes']!r}; write them with blanks between, as chr8 chr9")
         value = pd.to_numeric(row["value"], errors="coerce")
         if not METRICS[row["metric"]] <= value <= 1:
             raise InputError(f"{line}: value is {row['value']!r}, but {row['metric']} is at most 1; a percentage is written as 0.77")
         if not row["source"] or not row["evidence"]:
             raise InputError(f"{line}: source or evidence is empty; say where the number stands and how sure it is")
-    again = table.duplicated(["benchmark", "model", "metric", "group"])
+    again = table.duplicated(["benchmark", "model", "metric", "statistic", "group"])
     if again.any():
-        raise InputError(f"{path}: line {again.argmax() + 2}: this benchmark, model, metric and group are there twice; keep one")
+        raise InputError(f"{path}: line {again.argmax() + 2}: this benchmark, model, metric, statistic and group are there twice; keep one")
     counts = {name: table[name].replace("", "0").astype(int) for name in COUNTS}
     return table.assign(value=table["value"].astype(float), **counts)
 

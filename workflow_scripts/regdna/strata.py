@@ -98,7 +98,7 @@ def judge(part: Part, targets: Targets, digest: str, model: str, count: int, thr
 
 def _of(part: Part, rows: np.ndarray) -> Part:
     """Windows and labels of some rows of a part."""
-    return Part(part.frame.iloc[rows], part.labels[rows], None if part.known is None else part.known[rows], [], part.exclusive)
+    return Part(part.frame.iloc[rows], part.labels[rows], None if part.known is None else part.known[rows], [])
 
 
 def _skill(
