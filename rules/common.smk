@@ -21,14 +21,23 @@ from regdna.sources.catalogue import check_at_hand, complete
 from regdna.step import InputError
 from regdna.store import whoami, write_json
 from regdna.roster import complete_models
-from regdna.study import PUBLISHED_TARGETS, check_datasets, check_loci, read_studies, references, shared_files, weight_files
+from regdna.shelf import read_studies, read_study
+from regdna.study import LOCUS, PUBLISHED_TARGETS, check_datasets, check_loci, references, shared_files, weight_files
 from regdna.train import module_of, modules_of
 from regdna.tuning import check, draw
 
-SCHEMA = {
-    name: read_yaml(Path(workflow.basedir) / f"rules/schemas/{name}.schema.yaml") for name in ("config", "sources", "study", "tuning")
-}
-LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "variants": str, "title": str, "why": str}
+SCHEMA = {kind: read_yaml(SCRIPTS.parent / f"rules/schemas/{kind}.schema.yaml") for kind in ("config", "sources", "study", "tuning")}
+
+
+def checked(path, others):
+    """A study, completed, with all that can be checked before any job; ``others`` are there already."""
+    study = read_study(path, SCHEMA["study"], PRESETS)
+    sources = complete(SOURCES, others | {path.stem: study}, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
+    study = complete_models(study, ARCHITECTURES, sources, context, SCHEMA["study"], str(path), SPACES)
+    check_datasets(study, sources, ASSEMBLIES, LOCI, str(path))
+    check_benchmarks(study, list(PAPERS["benchmark"].unique()), str(path))
+    return study
+
 
 try:
     config |= validate(config, SCHEMA["config"], "config.yaml")
@@ -36,16 +45,12 @@ try:
     ASSEMBLIES = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
     LOCI = read_table(Path("resources/loci.tsv"), LOCUS, key=["locus", "assembly"])
     check_loci(LOCI, "resources/loci.tsv")
-    PAPERS = read_papers(Path("resources/literature.tsv"))
-    STUDIES = read_studies(Path(config["study_folder"]), config["study"], SCHEMA["study"], read_yaml(Path("resources/splits.yaml")))
-    SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
+    PAPERS = read_papers(Path("resources/literature.tsv"), ARCHITECTURES)
+    PRESETS = read_yaml(Path("resources/splits.yaml"))
     SPACES = validate(read_yaml(Path("resources/tuning.yaml")), SCHEMA["tuning"], "resources/tuning.yaml")
     check(SPACES, ARCHITECTURES, SCHEMA["study"]["$defs"]["training"], "resources/tuning.yaml")
-    for name, content in STUDIES.items():
-        path = f"{config['study_folder']}/{name}.yaml"
-        STUDIES[name] = complete_models(content, ARCHITECTURES, SOURCES, context, SCHEMA["study"], path, SPACES)
-        check_datasets(STUDIES[name], SOURCES, ASSEMBLIES, LOCI, path)
-        check_benchmarks(content, list(PAPERS["benchmark"].unique()), path)
+    STUDIES, WRONG = read_studies(Path(config["study_folder"]), config["study"], checked)
+    SOURCES = complete(SOURCES, STUDIES, SCHEMA["sources"], set(ASSEMBLIES["assembly"]))
     check_at_hand(config["study"], STUDIES[config["study"]], SOURCES, Path("results/sources"))
 except InputError as error:
     # Not a WorkflowError: that would wrap the one line in where it was raised, which is not where it must be mended.

@@ -8,6 +8,8 @@ def say_plan(study):
     """Say before a run, dry or not, what it will download and hold."""
     if not workflow.is_main_process:  # a job looks at no file but its own
         return
+    for name, reason in WRONG.items():
+        print(f"regdna: {reason} (study {name} is left out of this run)", file=sys.stderr)
     missing = [path.removeprefix("results/sources/") for path in sources_of(study) if not Path(path).is_file()]
     files, total, unknown = downloads(missing, SOURCES)
     if config["downloaded"]:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from regdna.certificate import certified, read
 from regdna.literature import COLUMNS, Data, beside
+from regdna.models import ARCHITECTURES
 from regdna.paired import Judged
 from regdna.papers import read_papers
 from regdna.step import run
@@ -37,7 +38,7 @@ def main(
     Raises:
         InputError: results belong to another split than the dataset's, or the table of papers is wrong.
     """
-    known = read_papers(papers)
+    known = read_papers(papers, ARCHITECTURES)
     rows, others = [], {}
     for (dataset, benchmark), frames, certificate in zip(benchmarks.items(), windows, splits, strict=True):
         frame = pd.read_parquet(frames, columns=["chrom", "start", "end", "split"])

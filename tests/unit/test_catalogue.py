@@ -12,10 +12,11 @@ from regdna.manifest import read_table, read_yaml, validate
 from regdna.models import ARCHITECTURES
 from regdna.models.limits import context
 from regdna.roster import complete_models
+from regdna.shelf import read_study
 from regdna.sources.catalogue import check_at_hand, complete
 from regdna.sources.encode import COLUMNS, write_frozen
 from regdna.step import InputError
-from regdna.study import check_datasets, read_studies, references, weight_files
+from regdna.study import check_datasets, references, weight_files
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "rules/schemas/sources.schema.yaml")
@@ -263,7 +264,8 @@ def shipped():
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         schema = read_yaml(Path("rules/schemas/study.schema.yaml"))
-        studies = read_studies(Path("resources/studies"), "demo", schema, read_yaml(Path("resources/splits.yaml")))
+        presets = read_yaml(Path("resources/splits.yaml"))
+        studies = {path.stem: read_study(path, schema, presets) for path in Path("resources/studies").glob("*.yaml")}
         table = read_table(Path("resources/assemblies.tsv"), {"assembly": str, "chrom": str, "length": int})
         sources = complete(SHIPPED, studies, SCHEMA, set(table["assembly"]))
         studies = {name: complete_models(one, ARCHITECTURES, sources, context, schema, name, {}) for name, one in studies.items()}

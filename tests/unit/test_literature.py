@@ -238,7 +238,7 @@ def test_results_of_another_split_are_refused(study, tmp_path):
 
 
 def test_the_shipped_table_holds_the_known_values():
-    table = read_papers(PAPERS).set_index(["benchmark", "model", "metric", "group"])["value"]
+    table = read_papers(PAPERS, ARCHITECTURES).set_index(["benchmark", "model", "metric", "group"])["value"]
     medians = [table["deepsea-919", "DeepSEA", "auroc", group] for group in ("TF", "DNase", "histone")]
     assert medians == [0.958, 0.923, 0.856]
     assert table["basset-164", "Basset", "auroc", "all"] == 0.895
@@ -250,7 +250,7 @@ def test_the_shipped_table_holds_the_known_values():
 
 
 def test_every_shipped_row_has_a_model_that_is_known_here_and_its_weights():
-    table = read_papers(PAPERS)
+    table = read_papers(PAPERS, ARCHITECTURES)
     sources = yaml.safe_load((ROOT / "resources/sources.yaml").read_text())
     assert set(table["architecture"]) - {""} <= set(ARCHITECTURES)
     for row in table[table["weights"].str.startswith("hub-")].itertuples():
@@ -283,26 +283,26 @@ def test_a_wrong_cell_is_named_by_its_line(tmp_path, column, value, said):
     path = tmp_path / "literature.tsv"
     pd.DataFrame([PAPER, PAPER | {"group": "all", column: value}]).to_csv(path, sep="\t", index=False)
     with pytest.raises(InputError, match=re.escape(f"{path}: line 3: {said}")):
-        read_papers(path)
+        read_papers(path, ARCHITECTURES)
 
 
 def test_a_row_twice_and_a_missing_column_are_refused_and_an_empty_count_is_not(tmp_path):
     path = tmp_path / "literature.tsv"
     pd.DataFrame([PAPER | {"targets": ""}]).to_csv(path, sep="\t", index=False)
-    assert read_papers(path)["targets"].tolist() == [0]
+    assert read_papers(path, ARCHITECTURES)["targets"].tolist() == [0]
     pd.DataFrame([PAPER, PAPER | {"statistic": "mean"}]).to_csv(path, sep="\t", index=False)
-    assert read_papers(path)["statistic"].tolist() == ["median", "mean"]
+    assert read_papers(path, ARCHITECTURES)["statistic"].tolist() == ["median", "mean"]
     pd.DataFrame([PAPER, PAPER]).to_csv(path, sep="\t", index=False)
     with pytest.raises(InputError, match="line 3: this benchmark, model, metric, statistic and group are there twice"):
-        read_papers(path)
+        read_papers(path, ARCHITECTURES)
     pd.DataFrame([PAPER]).drop(columns="split").to_csv(path, sep="\t", index=False)
     with pytest.raises(InputError, match="column split is missing"):
-        read_papers(path)
+        read_papers(path, ARCHITECTURES)
 
 
 def test_an_unknown_benchmark_is_one_line_with_the_nearest():
     study = {"datasets": {"a": {}, "b": {"literature": "gue-tf-9"}}}
-    known = list(read_papers(PAPERS)["benchmark"].unique())
+    known = list(read_papers(PAPERS, ARCHITECTURES)["benchmark"].unique())
     with pytest.raises(InputError) as error:
         check_benchmarks(study, known, "mine.yaml")
     said = "mine.yaml: datasets.b.literature: 'gue-tf-9' is not in resources/literature.tsv; did you mean 'gue-tf-"

@@ -9,9 +9,10 @@ from regdna.manifest import read_yaml, validate
 from regdna.models import ARCHITECTURES
 from regdna.models.limits import context
 from regdna.roster import complete_models
+from regdna.shelf import read_studies, read_study
 from regdna.sources.catalogue import complete
 from regdna.step import InputError
-from regdna.study import apply_preset, check_datasets, check_loci, read_studies, references, weight_files
+from regdna.study import apply_preset, check_datasets, check_loci, references, weight_files
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_yaml(ROOT / "rules/schemas/study.schema.yaml")
@@ -107,7 +108,7 @@ def read(tmp_path, study, sources=SOURCES):
     """A study read and checked as the workflow does."""
     path = tmp_path / "s.yaml"
     path.write_text(study if isinstance(study, str) else yaml.safe_dump(study))
-    found = completed(read_studies(tmp_path, "s", SCHEMA, PRESETS)["s"], str(path), sources)
+    found = completed(read_study(path, SCHEMA, PRESETS), str(path), sources)
     check_datasets(found, sources, ASSEMBLIES, LOCI, str(path))
     return found
 
@@ -633,7 +634,7 @@ def test_a_model_of_position_is_refused_where_sequences_have_none(tmp_path):
     for file, more in placed.items():
         position["datasets.sites.sequences"] = {"files": [{"file": file}], "length": 200, **more}
         (tmp_path / "s.yaml").write_text(yaml.safe_dump(edited(position)))
-        found = completed(read_studies(tmp_path, "s", SCHEMA, PRESETS)["s"])
+        found = completed(read_study(tmp_path / "s.yaml", SCHEMA, PRESETS))
         assert set(found["models"]["where"]["datasets"]) == {"sites", "region"}
 
 
@@ -667,24 +668,32 @@ def test_the_files_of_weights_are_named_once_in_order(tmp_path):
     assert weight_files(read(tmp_path, STUDY), SOURCES) == []
 
 
+def shelved(path, others):
+    return read_study(path, SCHEMA, PRESETS)
+
+
 def test_an_unknown_study_is_refused_with_the_nearest(tmp_path):
     (tmp_path / "demo.yaml").write_text(STUDY)
     with pytest.raises(InputError, match="study 'dmo' is not in .*did you mean 'demo'"):
-        read_studies(tmp_path, "dmo", SCHEMA, PRESETS)
+        read_studies(tmp_path, "dmo", shelved)
 
 
 @pytest.mark.parametrize("name", ["sources", "store", "logs", "compare", "Big_Study"])
 def test_a_study_whose_name_cannot_be_a_folder_of_results_is_refused(tmp_path, name):
     (tmp_path / f"{name}.yaml").write_text(STUDY)
     with pytest.raises(InputError, match=f"{name}.*rename it"):
-        read_studies(tmp_path, name, SCHEMA, PRESETS)
+        read_studies(tmp_path, name, shelved)
 
 
-def test_every_study_in_the_folder_is_checked_not_only_the_chosen(tmp_path):
-    (tmp_path / "a.yaml").write_text(STUDY)
-    (tmp_path / "b.yaml").write_text(STUDY.replace("exclusive", "exclusif"))
-    with pytest.raises(InputError, match="b.yaml"):
-        read_studies(tmp_path, "a", SCHEMA, PRESETS)
+def test_another_study_that_is_wrong_is_named_and_stops_nothing(tmp_path):
+    (tmp_path / "b.yaml").write_text(STUDY)
+    for name, text in {"a": STUDY.replace("exclusive", "exclusif"), "c": "title: [", "d": STUDY, "logs": STUDY}.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    studies, wrong = read_studies(tmp_path, "b", shelved)
+    assert list(studies) == ["b", "d"] and list(wrong) == ["a", "c", "logs"]
+    assert all(wrong[name].startswith(f"{tmp_path / name}.yaml: ") and "\n" not in wrong[name] for name in wrong)
+    with pytest.raises(InputError, match="a.yaml: .*exclusif"):
+        read_studies(tmp_path, "a", shelved)
 
 
 def test_a_whole_number_is_fine_where_a_fraction_may_stand(tmp_path):
@@ -812,12 +821,13 @@ def test_the_shipped_studies_are_valid(shipped, monkeypatch):
     assemblies = pd.read_csv("resources/assemblies.tsv", sep="\t")
     loci = pd.read_csv("resources/loci.tsv", sep="\t", index_col=["locus", "assembly"])
     path = Path(shipped)
-    studies = read_studies(path.parent, path.stem, SCHEMA, read_yaml(ROOT / "resources/splits.yaml"))
+    presets = read_yaml(ROOT / "resources/splits.yaml")
+    studies, wrong = read_studies(path.parent, path.stem, lambda path, _: read_study(path, SCHEMA, presets))
     sources = validate(read_yaml(ROOT / "resources/sources.yaml"), schema, "sources.yaml")
     sources = complete(sources, studies, schema, set(assemblies["assembly"]))
     for name, study in studies.items():
         check_datasets(completed(study, name, sources), sources, assemblies, loci, name)
-    assert path.stem in studies
+    assert path.stem in studies and not wrong
 
 
 def test_new_settings_have_defaults_and_are_a_models_own(tmp_path):

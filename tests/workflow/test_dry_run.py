@@ -176,6 +176,18 @@ def test_a_broken_study_is_one_clear_line(fresh, tmp_path, edit, said):
     assert "Traceback" not in result.stderr
 
 
+def test_a_half_written_study_beside_the_chosen_one_is_named_and_left_out(fresh, tmp_path):
+    shutil.copy(fresh / "tests/studies/tiny.yaml", tmp_path / "mine.yaml")
+    (tmp_path / "theirs.yaml").write_text("title: Somebody is still writing\ndatasets:\n")
+    arguments = [sys.executable, "-m", "snakemake", "-n", "--config", "study=mine", f"study_folder={tmp_path}", "--", "all"]
+    result = subprocess.run(arguments, cwd=fresh, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    said = [line for line in result.stderr.splitlines() if "theirs" in line]
+    assert (
+        len(said) == 1 and said[0].startswith(f"regdna: {tmp_path}/theirs.yaml: ") and "(study theirs is left out of this run)" in said[0]
+    )
+
+
 def test_own_sources_with_a_mistake_are_one_clear_line(fresh, tmp_path):
     study = yaml.safe_load((fresh / "tests/studies/tiny.yaml").read_text())
     for sources, said in [

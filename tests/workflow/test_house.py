@@ -15,7 +15,7 @@ LIBRARY = SCRIPTS / "regdna"
 # Lowest first; a module imports only from names before its own. A package stands for all in it, in any order.
 FLOORS = [
     "store", "staging", "step", "provenance", "manifest", "slurm", "survey", "tuning", "roster", "cell_types", "dependencies", "papers",
-    "study", "plan", "estimate", "attempts", "ledger",
+    "study", "shelf", "plan", "estimate", "attempts", "ledger",
     "alphabet", "arrays", "shuffles", "genome", "intervals", "signals", "windows", "controls", "targets", "negatives", "homology",
     "certificate", "splits", "haplotypes", "tokenisers", "metrics", "motifs", "sources", "elements",
     "models",

@@ -1,11 +1,11 @@
 """What papers have published of known benchmarks: the table of it, and whether a study names benchmarks that are in it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from regdna.manifest import nearest, read_table
-from regdna.models import ARCHITECTURES
 from regdna.step import InputError
 
 METRICS = {"auroc": 0.0, "average_precision": 0.0, "mcc": -1.0}  # and the least that each can be
@@ -16,8 +16,12 @@ TEXTS = ("benchmark", "model", "architecture", "weights", "regime", "metric", "s
          "source", "evidence", "remark")  # fmt: skip
 
 
-def read_papers(path: Path) -> pd.DataFrame:
+def read_papers(path: Path, architectures: Iterable[str]) -> pd.DataFrame:
     """The published values, a row a benchmark, model, metric and group; counts that are not recorded are 0.
+
+    Args:
+        path: the table.
+        architectures: that are known here.
 
     Raises:
         InputError: a column or a cell is wrong, or a row is there twice.
@@ -29,7 +33,7 @@ def read_papers(path: Path) -> pd.DataFrame:
         for column, known in (
             ("metric", METRICS),
             ("statistic", STATISTICS),
-            ("architecture", ["", *ARCHITECTURES]),
+            ("architecture", ["", *architectures]),
             ("regime", ["", *REGIMES]),
         ):
             if row[column] not in known:

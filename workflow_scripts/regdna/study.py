@@ -1,19 +1,18 @@
 """Studies: read, completed with defaults and cross-checked before any job starts."""
 
 import re
-from pathlib import Path
 
 import pandas as pd
 
 from regdna.cell_types import check_transfer
 from regdna.dependencies import check_dependencies
-from regdna.manifest import nearest, read_yaml, validate
+from regdna.manifest import nearest
 from regdna.step import InputError
 
-RESERVED_NAMES = ("sources", "store", "logs", "compare", "slurm", "preflight")
 PUBLISHED_TARGETS = "deepsea-names/predictor.names"  # what the outputs of DeepSEA's published weights are
+# The columns of resources/loci.tsv.
+LOCUS = {"locus": str, "assembly": str, "chrom": str, "start": int, "end": int, "variants": str, "title": str, "why": str}
 SUBSTITUTION = re.compile(r"^(?P<chrom>[^\s:]+):(?P<position>\d+)(?P<ref>[ACGT])>(?!(?P=ref))(?P<alt>[ACGT])$")
-NAME = re.compile(r"^[a-z0-9-]+$")
 
 
 def weight_files(study: dict, sources: dict) -> list[str]:
@@ -350,33 +349,3 @@ def _check_views(row: pd.Series, models: dict, length: int, study: dict, closed:
         if one["mutagenesis"] and view < size + 2 * moved:
             more = f" and is moved by {moved} either way" if moved else ""
             raise InputError(f"{key} has {size} bp{more}, but model {model} sees {view}; shorten it or widen its context")
-
-
-def read_studies(folder: Path, chosen: str, schema: dict, presets: dict) -> dict[str, dict]:
-    """Every study in a folder by name: read, validated, with the rules of published splits; its models are not yet completed.
-
-    Args:
-        folder: of one YAML file a study.
-        chosen: the study that must be among them.
-        schema: of a study.
-        presets: published splits by name.
-
-    Raises:
-        InputError: the first thing wrong with any of them, or ``chosen`` is none of them.
-    """
-    if not folder.is_dir():
-        raise InputError(f"config: study_folder: {folder} is not a folder; give the folder that holds the study's YAML file")
-    paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    if chosen not in paths:
-        raise InputError(f"config: study {chosen!r} is not in {folder}{nearest(chosen, paths)}")
-    studies = {}
-    for name, path in paths.items():
-        if name in RESERVED_NAMES or not NAME.match(name):
-            raise InputError(
-                f"{path}: a study may not be called {name!r} (small letters, digits, hyphens, and not a folder of results); rename it"
-            )
-        study = validate(read_yaml(path), schema, str(path))
-        for dataset, entry in study["datasets"].items():
-            entry["split"] = apply_preset(entry["split"], presets, f"{path}: datasets.{dataset}.split")
-        studies[name] = study
-    return studies
