@@ -36,6 +36,7 @@ rule document_locus:
     input:
         unpack(beside_effects),
         effects=mutagenised,
+        metrics=lambda wildcards: [f"{Path(path).parents[1]}/metrics.parquet" for path in mutagenised(wildcards)],
         windows="results/{study}/{dataset}/windows.parquet",
         loci="resources/loci.tsv",
     output:

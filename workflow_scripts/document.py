@@ -18,6 +18,7 @@ MEASURED = ["position", "ref", "alt", "measured", "set", "experiment"]
 
 def main(
     effects: list[Path],
+    metrics: list[Path],
     windows: Path,
     loci: Path,
     page: Path,
@@ -32,6 +33,7 @@ def main(
 
     Args:
         effects: mutagenesis of every model there, as ``results/{study}/{dataset}/{model}/mutagenesis/{locus}.npz``.
+        metrics: of the same models, in the same order.
         loci: the table of loci.
         study, dataset: ids; title of the dataset.
         invocation: how Snakemake is called for its results, up to the target.
@@ -52,6 +54,7 @@ def main(
         measured=pd.concat([pd.DataFrame(columns=MEASURED), *(measured(path, about) for path in variants or [])], ignore_index=True),
         motifs=read_motifs(motifs) if motifs else [],
         nearest=nearest(windows, about),
+        skill={one.model: skill(path) for one, path in zip(shown, metrics, strict=True)},
     )
     write_text(page, render(found))
 
@@ -64,6 +67,13 @@ def measured(path: Path, about: dict) -> pd.DataFrame:
         return pd.DataFrame(columns=MEASURED)
     table = pd.read_parquet(path, filters=inside)
     return table.assign(set=path.stem, experiment=table["id"])[MEASURED].dropna(subset="measured")
+
+
+def skill(metrics: Path) -> list[float]:
+    """A model's AUROC of each target on the test windows, mean over seeds."""
+    table = pd.read_parquet(metrics, columns=["part", "metric", "seed", "target", "value"])
+    mine = table[(table["part"] == "test") & (table["metric"] == "auroc") & (table["seed"] == -1) & (table["target"] >= 0)]
+    return mine.sort_values("target")["value"].tolist()
 
 
 def nearest(windows: Path, about: dict) -> int | None:

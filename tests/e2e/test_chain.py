@@ -116,7 +116,7 @@ class TestFinished:
             ("workflow_scripts/regdna/step.py", "REPORT_SECONDS = 30", "REPORT_SECONDS = 20", set()),
             ("resources/loci.tsv", "DGCR8 promoter", "Promoter of DGCR8", PAGES),
             ("tests/studies/tiny.yaml", "replicates: 200", "replicates: 300",
-             {"evaluate_model", "stratify_skill", "judge_variants", "compare_models", "render_report", "all"}),
+             {"evaluate_model", "stratify_skill", "judge_variants", "document_locus", "compare_models", "render_report", "all"}),
             ("tests/studies/tiny.yaml", "note: Exclusive classes", "note: Classes", {"render_report", "all"}),
         ],
     )  # fmt: skip

@@ -27,6 +27,9 @@ def place(tmp_path):
         effect[np.arange(20), codes] = 0
         np.savez(folder / "x.npz", effect=effect, spread=effect, views=np.abs(effect) / 9, reference=np.zeros(1, np.float32), codes=codes,
                  about=json.dumps(about))  # fmt: skip
+        rows = [("test", "auroc", -1, 0, 0.625), ("test", "auroc", 1, 0, 0.5), ("test", "auroc", -1, -1, 0.9),
+                ("validation", "auroc", -1, 0, 0.8), ("test", "mcc", -1, 0, 0.1)]  # fmt: skip
+        pd.DataFrame(rows, columns=["part", "metric", "seed", "target", "value"]).to_parquet(folder.parent / "metrics.parquet")
     pd.DataFrame({"chrom": ["chr1", "chr1", "chr1", "chr2"], "start": [0, 1900, 2310, 1990], "end": [200, 2100, 2510, 2010],
                   "split": ["train", "test", "train", "train"]}).to_parquet(tmp_path / "windows.parquet")  # fmt: skip
     (tmp_path / "loci.tsv").write_text(LOCI)
@@ -35,7 +38,8 @@ def place(tmp_path):
 
 def dossier(place, **more):
     effects = [place / f"results/s/sites/{model}/mutagenesis/x.npz" for model in ("one", "two")]
-    step("document").main(effects, place / "windows.parquet", place / "loci.tsv", place / "x.html", "s", "sites", "Sites", **more)
+    metrics = [path.parents[1] / "metrics.parquet" for path in effects]
+    step("document").main(effects, metrics, place / "windows.parquet", place / "loci.tsv", place / "x.html", "s", "sites", "Sites", **more)
     return (place / "x.html").read_text()
 
 
@@ -43,6 +47,7 @@ def test_the_page_says_where_the_nearest_training_window_is_and_lists_the_known_
     text = dossier(place)
     assert "300 bp away" in text and "A site" in text and "chr1:1,991–2,010" in text and "chr1:2,001 A&gt;C" in text
     assert "nothing that this study reads" in text and "made up" in text
+    assert "AUROC on the test windows: one 0.625; two 0.625." in text
 
 
 def test_what_was_measured_within_the_locus_is_read_from_every_set(place):

@@ -43,7 +43,8 @@ def dossier():
     weights = np.log2(4 * np.array([[0.01, 0.97, 0.01, 0.01, 1]] * 3).T)
     weights[:, 1] = np.log2(4 * np.array([0.01, 0.01, 0.01, 0.97, 0.25]))
     motif = Motif("MA1_MA1.1.Ctc", weights, 5.0)  # C T C
-    return Dossier("s", "dhs", "Which cell line", "results/s/dhs/loci/here.html", "snakemake", place, [one, two], measured, [motif], 0)
+    return Dossier("s", "dhs", "Which cell line", "results/s/dhs/loci/here.html", "snakemake", place, [one, two], measured, [motif], 0,
+                   {"basset": [0.75, np.nan], "nt": [0.5, 0.875]})  # fmt: skip
 
 
 def test_the_target_that_the_title_names_comes_first_then_the_likeliest(dossier):
@@ -98,6 +99,11 @@ def test_motifs_that_a_substitution_makes_are_named(dossier):
     rows = variants(replace(dossier, loci=[one], place=place, measured=dossier.measured[:0]))["rows"]
     said = {row[0]["text"]: row[-1]["text"] for row in rows}
     assert said["chr1:105 C>T"].startswith("+MA1_MA1.1.Ctc (") and "bits" in said["chr1:105 C>T"]
+
+
+def test_each_figure_says_how_good_the_models_are_on_its_target(dossier):
+    text = render(dossier)
+    assert "AUROC on the test windows: basset 0.750; nt 0.500." in text and "AUROC on the test windows: basset –; nt 0.875." in text
 
 
 def test_random_networks_are_called_random_and_row_zero_is_not(dossier):

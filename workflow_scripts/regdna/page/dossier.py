@@ -30,6 +30,7 @@ class Dossier:
         measured: position (0-based), ref, alt, measured, set and experiment of variants in the locus.
         motifs: those that are looked for; none where the study names no file of them.
         nearest: bp to the nearest training window, 0 where one overlaps; None where the chromosome has none.
+        skill: by model the AUROC of each target on the test windows, mean over seeds; NaN where it is undefined.
     """
 
     study: str
@@ -42,6 +43,7 @@ class Dossier:
     measured: pd.DataFrame
     motifs: list[Motif]
     nearest: int | None
+    skill: dict[str, list[float]]
 
 
 def render(dossier: Dossier) -> str:
@@ -106,11 +108,12 @@ def _figure(dossier: Dossier, target: int) -> dict:
         alt=f"Effects of all substitutions on {name} by {', '.join(one.model for one in dossier.loci)}",
     )
     odds = "; ".join(f"{one.model} {number(float(one.reference[target]), 2, True)}" for one in dossier.loci)
+    skill = "; ".join(f"{one.model} {number(dossier.skill[one.model][target])}" for one in dossier.loci)
     lost = "; row −: the base is deleted" if any(one.deletion is not None for one in dossier.loci) else ""
     caption = (
         f"{name}. Letters: minus the mean effect of a base's three substitutions. Below: effect of each substitution in log-odds, mutant "
         f"minus reference; blue lowers, orange raises, grey dots mark the reference{lost}. "
-        f"Log-odds of the reference: {odds}. Each model has its own scale."
+        f"Log-odds of the reference: {odds}. AUROC on the test windows: {skill}. Each model has its own scale."
     )
     return figure(svg, caption, remake([one.path for one in dossier.loci]))
 
