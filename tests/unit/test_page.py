@@ -268,7 +268,7 @@ def test_a_file_says_what_it_must_be_and_where_it_comes_from(page):
 
 
 def test_the_page_says_what_the_windows_of_each_dataset_are(html):
-    assert "sequences of 200 bp from 2 files, hg19" in html
+    assert "sequences of 200 bp (longer ones lose their ends, shorter ones are filled with N) from 2 files, hg19" in html
     assert (
         "windows of 1,000 bp of genome, hg19, each around a bin of 200 bp, every 50 bp; those with a target are kept, "
         "and for each 2 without with alike gc and repeat fraction"

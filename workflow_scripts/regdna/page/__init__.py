@@ -129,7 +129,7 @@ def kind(entry: dict) -> str:
     assembly = f", {entry['assembly']}" if entry["assembly"] else ""
     if "sequences" in entry:
         given = entry["sequences"]
-        length = f" of {given['length']:,} bp" if given["length"] else ""
+        length = f" of {given['length']:,} bp (longer ones lose their ends, shorter ones are filled with N)" if given["length"] else ""
         number = len(given["files"])
         return f"sequences{length} from {number} file{'s' if number > 1 else ''}{assembly}"
     windows = entry["windows"]
