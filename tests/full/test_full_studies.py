@@ -20,7 +20,7 @@ CNNS = {
 }
 # Models of each study here: every line of the shipped files runs in one of them, all of them would take an hour.
 MODELS = {
-    "sequences": ["composition", "nearest", "kmer-logistic", "dnabert2-probe"],
+    "sequences": ["composition", "nearest", "kmer-logistic", "basset", "dnabert2-probe"],
     "deepsea": ["position", "kmer-logistic", "deepsea", "nt-v2-500m"],
     "roadmap": ["kmer-logistic", "basenji", "dnabert2"],
     "encode": ["kmer-logistic", "basset", "nt-v2-50m", "nt-v2-500m-probe"],
