@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import average_precision_score, brier_score_loss, matthews_corrcoef, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, matthews_corrcoef, precision_recall_curve, roc_auc_score
 
 from regdna.assess import (
     DRAWN,
@@ -140,6 +140,25 @@ def test_curves_end_where_they_must():
     assert reliability["x"].to_numpy() == pytest.approx([0.1, 0.3, 0.8, 0.9])
     empty = curve_points(made_part(np.zeros((4, 1), bool), [scores]), tallies)
     assert list(empty.columns) == list(NO_CURVES.columns) and not len(empty)
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.3, 1.0, 3.0])
+@pytest.mark.parametrize("count", [40, 20_000])
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_curves_that_are_drawn_have_the_area_of_the_whole_ones(noise, count, tied):
+    draw = np.random.default_rng(0)
+    labels = draw.random((count, 1)) < 0.2
+    scores = 1 / (1 + np.exp(-1.0 * labels - noise * draw.normal(size=labels.shape)))
+    scores = scores.round(1) if tied else scores
+    part = made_part(labels, [scores])
+    found = curve_points(part, points(part, [fact(n=count, positives=int(labels.sum()))], undecided(1, 1))[1])
+    roc, pr = (found[found["curve"] == curve] for curve in ("roc", "pr"))
+    assert max(len(roc), len(pr)) <= 300
+    assert np.trapezoid(roc["y"], roc["x"]) == pytest.approx(roc_auc_score(labels, scores), abs=2e-4)
+    precision, recall, _ = precision_recall_curve(labels[:, 0], scores[:, 0])
+    assert np.trapezoid(pr["y"], pr["x"]) == pytest.approx(np.trapezoid(precision[::-1], recall[::-1]), abs=3e-3)
+    whole = set(zip(recall, precision, strict=True))
+    assert all(point in whole for point in zip(pr["x"], pr["y"], strict=True))
 
 
 def test_what_validation_decides_is_the_threshold_of_each_seed_and_target():

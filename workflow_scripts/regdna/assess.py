@@ -330,8 +330,19 @@ def add_delong(result: pd.DataFrame, part: Part, facts: list[dict], threads: int
     result.loc[rows, ["delong_low", "delong_high"]] = found[result.loc[rows, "target"]]
 
 
+def thinned(along: np.ndarray) -> np.ndarray:
+    """The points of a curve that are drawn, int64: those at both ends of each of its gaps that hold one of 150 even steps.
+
+    Args:
+        along: how far along the curve each point lies, float64 (n,), ascending; of those at one place the first and the last are kept.
+    """
+    steps = np.linspace(0, along[-1], POINTS)
+    before, after = np.searchsorted(along, steps, side="right") - 1, np.searchsorted(along, steps, side="left")
+    return np.unique(np.r_[before, after])
+
+
 def curve_points(part: Part, tallies: np.ndarray, threads: int = 1) -> pd.DataFrame:
-    """ROC, precision-recall and reliability curves of every target of the first seed, over the rows known; the first two in 150 points.
+    """ROC, precision-recall and reliability curves of every target of the first seed, over the rows known; the first two are thinned.
 
     Args:
         tallies: from ``points``.
@@ -345,9 +356,9 @@ def curve_points(part: Part, tallies: np.ndarray, threads: int = 1) -> pd.DataFr
         fpr, tpr, _ = roc_curve(truth, odds)
         precision, recall, _ = precision_recall_curve(truth, odds)
         out = []
-        for curve, x, y in (("roc", fpr, tpr), ("pr", recall[::-1], precision[::-1])):
-            # Even steps along x: even steps along the points would miss the steep start.
-            keep = np.unique(np.r_[0, np.searchsorted(x, np.linspace(0, 1, POINTS)).clip(max=len(x) - 1)])
+        # A ROC curve rises along both axes, a precision-recall curve moves on along recall alone.
+        for curve, x, y, along in (("roc", fpr, tpr, fpr + tpr), ("pr", recall[::-1], precision[::-1], recall[::-1])):
+            keep = thinned(along)
             out.append(pd.DataFrame({"target": target, "curve": curve, "x": x[keep], "y": y[keep], "windows": np.nan}))
         for curve, (windows, sums, positives) in zip(
             ("reliability", "reliability, scaled"), tallies[0, target, 6:].reshape(2, 3, BINS), strict=True
