@@ -16,7 +16,7 @@ from regdna.models import ARCHITECTURES, modules
 from regdna.models.limits import context
 from regdna.papers import check_benchmarks, read_papers
 from regdna.plan import absent, disk, downloads, reachable, restricted, size, words
-from regdna.provenance import code_digest
+from regdna.provenance import code_digest, fingerprint
 from regdna.sources.catalogue import check_at_hand, complete
 from regdna.step import InputError
 from regdna.store import whoami, write_json

@@ -16,6 +16,13 @@ def origin(wildcards):
     return {"origin": entry["path"]} if "path" in entry else {}
 
 
+def content(wildcards):
+    """What a file at hand holds: one that is put in its place may be older. The copy speaks for a file that is gone by now."""
+    entry = SOURCES[wildcards.source]["files"][wildcards.file]
+    places = [Path(entry["path"]), Path(source_file(f"{wildcards.source}/{wildcards.file}"))] if "path" in entry else []
+    return next((fingerprint(path) for path in places if path.is_file()), "")
+
+
 def genome_files(entry):
     """Codes, index and mask of a dataset's genome."""
     return [f"results/sources/{entry['genome']}/genome.{suffix}" for suffix in ("npy", "tsv", "mask.npy")]

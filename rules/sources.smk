@@ -19,6 +19,7 @@ rule fetch_source:
         runtime=60,
     params:
         code=code("fetch.py"),
+        content=content,
         expected=said(SOURCES, "{source}/files/{file}"),
         lock="resources/sources.lock.tsv",
     script:

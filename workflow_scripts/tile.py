@@ -50,6 +50,9 @@ def main(
 
     if records:
         table = pd.read_parquet(records)
+        if assembly:
+            for path, rows in table[~table["chrom"].str.contains("/", regex=False)].groupby("file"):  # others are called by file and row
+                check_assembly(rows, read_lengths(assemblies, assembly), Path(path), assembly)
         counts, masked = count_bases(Sequences(table, sequences)), None
     else:
         held = Genome(*genome)

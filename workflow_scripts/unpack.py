@@ -66,6 +66,7 @@ def by_rows(
     truth, known, found = labelled.matrix(records, texts, kind == "exclusive")
     if not found:
         raise InputError(f"{files[0]}: no sequence has a label; name the label columns, or each file's class")
+    labelled.check_bases(records, codes)
     labelled.warn_of_contradictions(records, codes, truth, known)
     if reading["shuffled"]:
         records, codes, truth, known = labelled.add_shuffled(records, codes, truth, known, reading["seed"])

@@ -1,12 +1,15 @@
 """A file with an address, fetched by the rule itself from a local server, and from a folder without one."""
 
 import functools
+import gzip
 import http.server
+import os
+import shutil
 import threading
 
 import pytest
 import yaml
-from workflow_tools import clone, snakemake
+from workflow_tools import clone, planned, snakemake
 
 FILE = "results/sources/demo-variants/dbsnp.vcf.gz"
 
@@ -49,6 +52,29 @@ def test_the_rule_refuses_what_is_not_as_stated(tmp_path, address):
     assert result.returncode == 1
     assert "resources/sources.yaml states 000000000000" in result.stderr
     assert not (folder / FILE).exists()
+
+
+def test_a_file_at_hand_is_copied_again_if_it_is_another_however_old(tmp_path):
+    folder = clone(tmp_path / "regdna")
+    stated = yaml.safe_load((folder / "resources/sources.yaml").read_text())["demo-variants"]["files"]["dbsnp.vcf.gz"]
+    study = yaml.safe_load((folder / "tests/studies/tiny.yaml").read_text())
+    study["sources"] = {"mine": {"title": "Mine", "assembly": "hg19", "files": {"calls.vcf.gz": {"path": "calls.vcf.gz"}}}}
+    study["datasets"]["chr22"]["variants"]["mine"] = {"file": "mine/calls.vcf.gz"}
+    (folder / "tests/studies/mine.yaml").write_text(yaml.safe_dump(study))
+    mine, copy = folder / "calls.vcf.gz", "results/sources/mine/calls.vcf.gz"
+    shutil.copy(folder / stated["path"], mine)
+    os.utime(mine, (10**9, 10**9))
+    assert snakemake(folder, copy, study="mine").returncode == 0
+    os.utime(mine)
+    assert planned(folder, copy, study="mine") == {}  # the same, touched
+    mine.write_bytes(gzip.compress(gzip.decompress(mine.read_bytes()).replace(b"rs", b"RS")))
+    os.utime(mine, (10**9, 10**9))
+    assert planned(folder, copy, study="mine") == {"fetch_source": 1}
+    assert snakemake(folder, copy, study="mine").returncode == 0 and (folder / copy).read_bytes() == mine.read_bytes()
+    mine.unlink()
+    gone = snakemake(folder, "-n", "sources", study="mine")
+    assert "regdna: calls.vcf.gz is not there; the copy of mine/calls.vcf.gz is used" in gone.stderr.splitlines()
+    assert gone.returncode == 0 and f"output: {copy}" not in gone.stdout + gone.stderr
 
 
 def test_a_folder_of_downloads_needs_no_server(tmp_path):

@@ -1,5 +1,6 @@
 """Each step's main() on small files: what it writes, and what it refuses."""
 
+import contextlib
 import json
 import shutil
 
@@ -1038,6 +1039,38 @@ def test_files_that_are_a_class_each_lie_beside_each_other_and_their_shuffles(pa
     expected = np.zeros((80, 2), bool)
     expected[:20, at["open"]] = expected[20:40, at["closed"]] = True
     assert np.array_equal(truth[np.arange(80)], expected)
+
+
+@pytest.mark.parametrize(
+    ("chrom", "start", "said"),
+    [
+        ("2", 100, r"own.csv: '2' is called 'chr2' in toy; give it that name"),
+        ("chr2", 990, r"own.csv: an interval ends at chr2:1,030, but toy has 1,000 bp there"),
+        ("chrUn", 100, ""),
+        (None, None, ""),
+    ],
+)
+def test_coordinates_in_a_table_are_those_of_the_assembly(tmp_path, chrom, start, said):
+    draw = np.random.default_rng(0)
+    rows = [f"{'ACGT'[at % 4]}{''.join(draw.choice([*'ACGT'], 39))},{at % 2},chr1,{at}" for at in range(8)]
+    rows = [*rows, f"{'ACGT' * 10},1,{chrom},{start}"] if chrom else [row.rsplit(",", 2)[0] for row in rows]
+    (tmp_path / "own.csv").write_text("\n".join(["sequence,label,chrom,start" if chrom else "sequence,label", *rows]))
+    (tmp_path / "assemblies.tsv").write_text("assembly\tchrom\tlength\ntoy\tchr1\t1000\ntoy\tchr2\t1000\n")
+    columns = {"sequence": "sequence", "labels": ["label"]} | ({"chrom": "chrom", "start": "start"} if chrom else {})
+    unpack(tmp_path, [tmp_path / "own.csv"], READING | {"files": [{"file": "mine/own.csv"}], "columns": columns})
+    given = {"records": tmp_path / "records.parquet", "sequences": tmp_path / "sequences.npy", "assembly": "toy"}
+    with pytest.raises(InputError, match=said) if said else contextlib.nullcontext():
+        step("tile").main(tmp_path / "candidates.parquet", 1000, assemblies=tmp_path / "assemblies.tsv", **given)
+
+
+def test_sequences_without_a_base_are_counted_and_none_else_is_refused(tmp_path, caplog):
+    reading = READING | {"files": [{"file": "mine/own.csv"}], "columns": {"sequence": "sequence", "labels": ["label"]}}
+    (tmp_path / "own.csv").write_text("sequence,label\nACGT,1\nNNNN,0\n....,1\nNNNA,0\n")
+    unpack(tmp_path, [tmp_path / "own.csv"], reading)
+    assert f"2 of 4 sequences have no base A, C, G or T, first {tmp_path / 'own.csv'}: row 3" in caplog.text
+    (tmp_path / "own.csv").write_text("sequence,label\n....,1\n....,0\n")
+    with pytest.raises(InputError, match="own.csv: row 2: this and all other sequences are without a base"):
+        unpack(tmp_path, [tmp_path / "own.csv"], reading)
 
 
 def test_sequences_without_a_label_are_refused(tmp_path):

@@ -232,6 +232,19 @@ def test_chromosomes_that_no_row_has_do_not_count(tmp_path):
         check_assembly(found[found["chrom"] == "1"], LENGTHS, tmp_path / "x.bed", "toy")
 
 
+@pytest.mark.parametrize(("name", "called"), [("2", "chr2"), ("chrX", "X")])
+def test_some_names_of_another_kind_are_refused_not_lost(tmp_path, name, called):
+    rows = table(("chr1", 0, 10), (name, 0, 10))
+    with pytest.raises(InputError, match=f"x.bed: '{name}' is called '{called}' in toy; give it that name"):
+        check_assembly(rows, LENGTHS | {"X": 5000}, tmp_path / "x.bed", "toy")
+
+
+def test_rows_on_what_the_assembly_does_not_list_are_counted(tmp_path, caplog):
+    caplog.set_level("INFO", logger="regdna")
+    check_assembly(table(("chr1", 0, 10), ("chrUn", 0, 10), ("chrUn", 5, 10), ("HPV", 0, 1)), LENGTHS, tmp_path / "x.bed", "toy")
+    assert "x.bed: 3 rows are on what toy does not list: HPV, chrUn" in caplog.text
+
+
 # --- real data ---
 
 

@@ -198,6 +198,9 @@ def test_an_unknown_source_is_left_to_the_studys_check():
 def test_a_name_that_is_a_path_is_no_file():
     loose = {"many": SOURCES["many"] | {"names": ".*"}}
     assert completed(loose, {"s": study("many/../../evil")})["many"]["files"] == {}
+    own = {name: {"plain": SOURCES["plain"] | {"files": {name: {"path": "a"}}}} for name in ("genome.npy", "genome.fa")}
+    refused("source plain: file 'genome.npy' has a name that is kept for the workflow", own["genome.npy"])
+    assert "genome.fa" in completed(own["genome.fa"])["plain"]["files"]
     refused("source plain: file '../evil' is a path", {"plain": SOURCES["plain"] | {"files": {"../evil": {"path": "a"}}}})
 
 

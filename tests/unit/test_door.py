@@ -257,6 +257,30 @@ class TestRefusals:
             models.load(folder)
 
     @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize(
+        ("wrap", "said"),
+        [
+            (lambda key: f"module.{key}", "keys begin with 'module.', which a wrapper adds; save the state_dict of the model within it"),
+            (lambda key: f"_orig_mod.{key}", "keys begin with '_orig_mod.'"),
+            (lambda key: f"base_model.model.{key}".replace(".weight", ".lora_A.weight"), r"fold them in \(peft: merge_and_unload\(\)\)"),
+        ],
+    )
+    def test_a_wrapped_checkpoint_says_how_to_unwrap_it(self, tmp_path, layout, wrap, said):
+        def change(held):
+            for key in [*held]:
+                held[wrap(key)] = held.pop(key)
+
+        folder = self.mended(toy_models.published(tmp_path / "c", layout), change)
+        with pytest.raises(InputError, match=f"model.safetensors: .*{said}"):
+            models.load(folder)
+
+    def test_adapters_without_their_model_are_refused(self, tmp_path):
+        folder = toy_models.published(tmp_path / "c", "nt-v2")
+        (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
+        with pytest.raises(InputError, match="holds adapters alone; fold them into their model"):
+            models.load(folder)
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
     def test_a_wrong_shape_is_refused(self, tmp_path, layout):
         norm = {"nt-v1": "esm.encoder.emb_layer_norm_after.bias", "nt-v2": "esm.encoder.emb_layer_norm_after.bias"}.get(
             layout, "bert.embeddings.LayerNorm.bias"

@@ -1,6 +1,8 @@
 import gzip
 import hashlib
+import random
 
+import pysam
 import pytest
 
 from regdna.sources.fetch import CHUNK, checksum, take, verify
@@ -43,6 +45,39 @@ REFUSED = {
     "no gzip": ("a.bed.gz", NOT_GZIP, entry(NOT_GZIP), "not a whole gzip"),
     "wrong check sum in gzip": ("a.bed.gz", bytes(FLIPPED), entry(bytes(FLIPPED)), "not a whole gzip"),
 }
+
+
+def bgzipped(folder):
+    with pysam.BGZFile(str(folder / "whole.gz"), "wb") as file:
+        for _ in range(5):
+            file.write(random.Random(0).randbytes(60_000))
+            file.flush()
+    return (folder / "whole.gz").read_bytes()
+
+
+def test_a_bgzipped_file_that_ends_between_two_blocks_is_cut_short(tmp_path):
+    content = bgzipped(tmp_path)
+    block = int.from_bytes(content[16:18], "little") + 1
+    assert gzip.decompress(content[:block])  # nothing that gzip could see
+    for name in ("a.bed.gz", "a.csv"):
+        take(placed(tmp_path, content, name), {}, tmp_path / "there" / name)
+        with pytest.raises(InputError, match=f"{name}: cut short: the last block of bgzip is missing"):
+            take(placed(tmp_path, content[:block], name), {}, tmp_path / "there" / name)
+        take(placed(tmp_path, content[:block], name), entry(content[:block]), tmp_path / "there" / name)  # as published
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<!DOCTYPE html>\n<html><title>503</title></html>", "is a web page"),
+        (b"\n <HTML><body>log in</body></HTML>", "is a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "is git-LFS's pointer to the file.*git lfs pull"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "model.safetensors", "a.fa.gz"])
+def test_what_came_in_place_of_a_file_is_named(tmp_path, content, said, name):
+    with pytest.raises(InputError, match=f"{name}: {said}"):
+        take(placed(tmp_path, content, name), {}, tmp_path / "there" / name)
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -78,6 +78,16 @@ def test_a_truncated_gzip_is_named(tmp_path):
         index_fasta([tmp_path / "a.fa.gz"], "hg0", {"chr1": 50_000}, tmp_path / "codes.npy", tmp_path / "mask.npy")
 
 
+def test_a_genome_may_be_gzipped_or_marked_as_utf_8_whatever_its_name_says_and_tells_what_it_lacks(tmp_path, caplog):
+    caplog.set_level("INFO", logger="regdna")
+    text = b">chr2\nACGTN\n"
+    for content in (text, gzip.compress(text), b"\xef\xbb\xbf" + text):
+        (tmp_path / "a.fa").write_bytes(content)
+        index = index_fasta([tmp_path / "a.fa"], "hg0", {"chr1": 9, "chr2": 5}, tmp_path / "codes.npy", tmp_path / "mask.npy")
+        assert index["chrom"].tolist() == ["chr2"] and np.load(tmp_path / "codes.npy")[:5].tolist() == [0, 1, 2, 3, 4]
+        assert caplog.messages.pop() == "1 of 2 chromosomes of hg0 are held; no window will lie on chr1"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

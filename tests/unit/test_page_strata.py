@@ -121,6 +121,12 @@ def test_a_page_without_strata_has_no_such_section(made_up):
     assert strata.show(dataclasses.replace(made_up, beside={}), DATASET) is None
 
 
+def test_models_of_which_no_stratum_is_known_have_no_section(made_up):
+    bare = [dataclasses.replace(one, table=one.table[:0]) for one in made_up.beside["strata"]]
+    found = dataclasses.replace(made_up, beside=made_up.beside | {"strata": bare})
+    assert strata.show(found, DATASET) is None and "#strata" not in Page(pages.render(found)).addresses
+
+
 def test_a_share_that_is_none_says_why():
     table = pd.DataFrame([{"row_zero": "gc", "share": np.nan, "low": np.nan, "high": np.nan, "verdict": "not above chance"}])
     assert strata.share(table)["detail"] == "not above chance" and strata.share(table)["value"] == ""

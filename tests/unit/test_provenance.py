@@ -1,10 +1,12 @@
 import os
+import random
+import re
 from pathlib import Path
 
 import pytest
 
 from regdna.models import ARCHITECTURES, modules
-from regdna.provenance import assumptions, closure, code_digest
+from regdna.provenance import assumptions, closure, code_digest, fingerprint
 
 SCRIPTS = Path(__file__).parents[2] / "workflow_scripts"
 TREE = {
@@ -147,6 +149,32 @@ def test_an_assumption_of_several_lines_is_listed_to_its_end(tree):
         "# ASSUME: two\n# ASSUME: three\nB = 1\n# Nor this.\n"
     )
     assert assumptions(tree / "regdna") == [("four.py", one) for one in ("one goes on. And ends here.", "two", "three")]
+
+
+@pytest.mark.parametrize("size", [0, 100, 4096, 262_144])
+def test_a_fingerprint_sees_every_byte_of_a_small_file_and_no_time(tmp_path, size):
+    path, content = tmp_path / "a", bytearray(random.Random(0).randbytes(size))
+    path.write_bytes(content)
+    before = fingerprint(path)
+    os.utime(path, (0, 0))
+    assert fingerprint(path) == before and re.fullmatch("[0-9a-f]{16}", before)
+    for at in {at % size for at in (0, 99, 4095, 5000, 131_071, size - 1)} if size else ():
+        content[at] ^= 1
+        path.write_bytes(content)
+        assert fingerprint(path) != before
+        content[at] ^= 1
+    path.write_bytes(content + b"x")
+    assert fingerprint(path) != before
+
+
+def test_a_fingerprint_of_a_large_file_samples_all_of_it(tmp_path):
+    path, size = tmp_path / "a", 5 << 20
+    path.write_bytes(bytes(size))
+    before = fingerprint(path)
+    with open(path, "r+b") as handle:
+        handle.seek(size * 2 // 3)
+        handle.write(b"x" * (size // 60))
+    assert fingerprint(path) != before
 
 
 def test_a_digest_is_sixteen_hex_digits(tree):

@@ -174,9 +174,17 @@ def test_small_values_beside_large_ones_are_exact(tmp_path):
     assert mean_per_bin(path, ["chr1"] * 2, [0, 1000], 1).tolist() == [np.float32(1e30), np.float32(1e-30)]
 
 
-def test_a_chromosome_that_the_file_lacks_is_named(signal):
-    with pytest.raises(InputError, match="has no chromosome chr7, but chr1, chr2, chrEmpty") as error:
-        mean_per_bin(signal, ["chr1", "chr7"], [0, 0], 10)
+def test_a_chromosome_that_the_file_lacks_has_no_signal_and_is_named(signal, caplog):
+    caplog.set_level("WARNING", logger="regdna")
+    alone = mean_per_bin(signal, ["chr1", "chr1"], [0, 500], 200)
+    assert mean_per_bin(signal, ["chr1", "chrY", "chr1"], [0, 0, 500], 200).tolist() == [alone[0], 0, alone[1]] and alone.all()
+    assert f"{signal}: has no chromosome chrY; its signal is 0 there" in caplog.text
+
+
+@pytest.mark.parametrize(("names", "lacking"), [(["chr7", "chr8"], "chr7"), (["chr1", "7"], "7")])
+def test_a_file_with_none_of_the_chromosomes_or_names_of_another_kind_is_refused(signal, names, lacking):
+    with pytest.raises(InputError, match=f"has no chromosome {lacking}, but chr1, chr2, chrEmpty") as error:
+        mean_per_bin(signal, names, [0, 0], 10)
     assert str(signal) in str(error.value)
 
 

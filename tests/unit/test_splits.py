@@ -69,6 +69,17 @@ def test_by_regions_refuses_what_cannot_be(test, validation, unused, said):
         by_regions(frame(["chr1", "chr2"], [0, 0]), test, validation, unused)
 
 
+@pytest.mark.parametrize(("said", "called"), [("2", "chr2"), ("chrx", "chrX"), ("x", "chrX")])
+def test_by_regions_refuses_a_chromosome_by_another_name(said, called):
+    with pytest.raises(InputError, match=f"split.test: '{said}' is called '{called}' in the dataset; give it that name"):
+        by_regions(frame(["chr1", "chr2", "chrX"], [0, 0, 0]), [said], ["chr1"])
+
+
+def test_by_regions_says_that_a_chromosome_has_no_window(caplog):
+    assert by_regions(frame(["chr1", "chr2"], [0, 0]), ["chr1", "chr8"], []).tolist() == ["test", "train"]
+    assert "split.test: no window lies on chr8" in caplog.text
+
+
 def test_by_regions_takes_regions_that_touch_and_names_with_colons():
     table = frame(["chr1", "chr1", "file.csv:17", "file.csv:18"], [0, 100, 0, 0])
     assert by_regions(table, ["chr1:1-100", "file.csv:17"], ["chr1:101-200"]).tolist() == ["test", "validation", "test", "train"]

@@ -638,6 +638,11 @@ def test_a_model_of_position_is_refused_where_sequences_have_none(tmp_path):
         assert set(found["models"]["where"]["datasets"]) == {"sites", "region"}
 
 
+def test_a_genome_of_no_assembly_is_refused(tmp_path):
+    sources = SOURCES | {"part": SOURCES["part"] | {"assembly": ""}}
+    refused(tmp_path, STUDY, "datasets.region.genome: source part says of no assembly", "give it its 'assembly'", sources=sources)
+
+
 def test_weights_bring_architecture_sizes_and_start(tmp_path):
     models = {
         "plain": {"weights": "nt", "context": 200},

@@ -82,7 +82,6 @@ REFUSED = {
     "Latin-1": ("t.csv", b"sequence,label\nAC,a\nGT,Z\xfcrich\n", "row 3 holds a control character or is not in UTF-8"),
     "Latin-1 in the header": ("t.csv", b"sequence,label,f\xfcr\nAC,1,1\n", "first line is not text in UTF-8; save"),
     "UTF-16": ("t.csv", "sequence,label\nAC,1\n".encode("utf-16"), "first line is not text in UTF-8; save"),
-    "gzip without .gz": ("t.csv", gzip.compress(b"sequence,label\nAC,1\n", mtime=0), "first line is not text in UTF-8"),
     "null bytes": ("t.csv", b"sequence,label\nAC,\x00\n", "row 2 holds a control character"),
     "an open quote": ("t.csv", 'sequence,label\nAC,1\n"GT,1\nTT,1\nTT,1\n', "row 3: unexpected end of data; close its quotes"),
     "a quote in the middle": ("t.csv", 'sequence,label\n"A"C,1\n', "row 2: ',' expected after '\"'"),
@@ -100,6 +99,10 @@ def test_a_table_of_text_that_is_wrong_is_refused_in_one_line_with_its_row(tmp_p
         rows(path)
     said = str(error.value)
     assert said.startswith(f"{path}: ") and "\n" not in said and said.isprintable() and len(said) < 400
+
+
+def test_a_gzipped_table_is_read_whatever_its_name_says(tmp_path):
+    assert rows(placed(tmp_path, gzip.compress(b"sequence,label\nAC,1\n", mtime=0), "t.csv")) == [(2, ["AC", "1"])]
 
 
 def test_a_header_that_is_a_sequence_is_not_proposed(tmp_path):

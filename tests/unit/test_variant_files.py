@@ -76,6 +76,12 @@ class TestVcf:
         assert found.kept["af"].fillna(-1).tolist() == [0.1, 0.2, -1, -1, -1, -1]
         assert found.kept["measured"].fillna(-1).tolist() == [-1, -1, 1, 1, -1, -1]
 
+    def test_a_file_that_was_cut_within_its_last_line_gives_no_shorter_allele(self, tmp_path):
+        path = write(tmp_path, "chr1\t3\t.\tA\tG\t.\t.\t.")
+        path.write_bytes(path.read_bytes() + b"chr1\t5\t.\tA\tAC")
+        found = typed(read_lines(path, "hg19", LENGTHS))
+        assert rows(found) == [[4, "chr1", 2, ".", "A", "G"]] and found.out == [(5, COLUMNS, "chr1\t5\t.\tA\tAC")]
+
     def test_lines_that_cannot_be_read_are_listed_with_number_reason_and_text(self, tmp_path):
         path = write(
             tmp_path,
@@ -174,6 +180,13 @@ class TestTables:
         assert rows(found) == [[3, "1", 9, ".", "A", "C"], [4, "chr2", 19, ".", "G", "T"]]
         assert found.kept["gene"].tolist() == ["SORT1", ""] and found.kept["kind_given"].tolist() == ["x", "y"]
         assert found.kept["measured"].fillna(-1).tolist() == [1, -1]
+
+    @pytest.mark.parametrize("separator", ["\t", ",", ";"])
+    def test_quoted_cells_semicolons_and_blank_rows_of_spreadsheets_are_read(self, tmp_path, separator):
+        cells = [["chrom", "pos", "ref", "alt", "gene"], ["chr1", "10", "A", "C", f"a{separator}b"], [""] * 5]
+        lines = [separator.join(f'"{one}"' if one else "" for one in row) for row in cells]
+        found = read(tmp_path, *lines, header="", suffix=".csv")
+        assert rows(found) == [[2, "chr1", 9, ".", "A", "C"]] and found.kept["gene"].tolist() == [f"a{separator}b"] and not found.out
 
     @pytest.mark.parametrize("suffix", [".tsv", ".vcf"])
     def test_a_label_is_0_1_or_nothing(self, tmp_path, suffix):

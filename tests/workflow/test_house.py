@@ -112,7 +112,7 @@ def test_rule_and_script_agree(rules):
             continue
         script = Path(rule.script).name
         parameters = inspect.signature(step(script.removesuffix(".py")).main).parameters
-        given = {*rule.input.keys(), *rule.output.keys(), *rule.params.keys()} - {"code"}
+        given = {*rule.input.keys(), *rule.output.keys(), *rule.params.keys()} - {"code", "content"}
         assert given <= set(parameters), f"{rule.name}: {given - set(parameters)} are no arguments of {script}"
         wildcards = rule.wildcard_names | {"threads"}
         unpacked = len(rule.input) > len(list(rule.input.keys()))  # a function gives names when the job is known

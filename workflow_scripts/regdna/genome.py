@@ -13,7 +13,7 @@ from isal import igzip, isal_zlib
 from regdna.alphabet import N, encode
 from regdna.arrays import read_array
 from regdna.manifest import read_table
-from regdna.step import InputError
+from regdna.step import InputError, log
 
 IUPAC = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv-*."
 SPACE = b"\n\r\t "
@@ -114,6 +114,10 @@ def index_fasta(fasta: list[Path], assembly: str, lengths: dict[str, int], codes
             f"{', '.join(map(str, fasta))}: no record is a chromosome of {assembly}, the first is {seen[0]!r}; names must look like "
             f"{next(iter(lengths))}, or {next(iter(lengths))}:1001-2000 (1-based) for a part"
         )
+    held = {row["chrom"] for row in rows}
+    if lacking := [chrom for chrom in lengths if chrom not in held]:
+        shown = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+        log.info("%d of %d chromosomes of %s are held; no window will lie on %s", len(held), len(lengths), assembly, shown)
     return pd.DataFrame(rows)
 
 
@@ -181,11 +185,15 @@ def _begin(path: Path, title: bytes, lengths: dict[str, int], offset: int) -> _R
 
 def _pieces(path: Path) -> Iterator[tuple[bytes | None, bytes]]:
     """A FASTA file as (title or None, letters): a title opens a record, letters that follow belong to the last one."""
-    opener: Callable[..., BinaryIO] = igzip.open if path.suffix == ".gz" else open
+    with open(path, "rb") as plain:
+        opener: Callable[..., BinaryIO] = igzip.open if path.suffix == ".gz" or plain.read(2) == b"\x1f\x8b" else open
     pending = b""
     with opener(path, "rb") as handle:
         try:
-            if handle.read(1) != b">":
+            first = handle.read(1)
+            if first == b"\xef":  # the mark of UTF-8 that some editors write
+                first = handle.read(3)[2:]
+            if first != b">":
                 raise InputError(f"{path}: does not begin with '>'; give a FASTA file")
             pending = b"\n>"
             while block := handle.read(CHUNK):

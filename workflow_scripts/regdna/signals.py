@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from isal import isal_zlib
 
-from regdna.step import InputError
+from regdna.step import InputError, log
 
 MAGIC = 0x888FFC26  # of little-endian files, as all tools write them
 HEADER = struct.Struct("<I4xQ8xQ20xI8x")  # magic; where the trees of chromosomes and blocks are; size of an unpacked block, 0: not packed
@@ -51,16 +51,19 @@ def mean_per_bin(path: Path, chrom: np.ndarray, start: np.ndarray, width: int) -
     file = _read(path)
     code, names = pd.factorize(np.asarray(chrom))
     missing = [name for name in names if name not in file.chroms]
-    if missing:
+    if missing and (len(missing) == len(names) or any(name.startswith("chr") != missing[0].startswith("chr") for name in file.chroms)):
         raise InputError(
             f"{path}: has no chromosome {missing[0]}, but {', '.join([*file.chroms][:3]) or 'none'}; "
-            f"give a bigWig of this assembly with such names, or leave {missing[0]} out of the regions"
+            "give a bigWig of this assembly with such names"
         )
+    if missing:
+        log.warning("%s: has no chromosome %s; its signal is 0 there", path, ", ".join(missing))
     order = np.lexsort((np.asarray(start), code))
     start, sums = np.asarray(start, np.int64)[order], np.zeros(len(order))
     bounds = np.r_[0, np.cumsum(np.bincount(code, minlength=len(names)))]
     for name, begin, end in zip(names, bounds[:-1], bounds[1:], strict=True):
-        _add_chromosome(path, file, file.chroms[name][0], start[begin:end], width, sums[begin:end])
+        if name not in missing:
+            _add_chromosome(path, file, file.chroms[name][0], start[begin:end], width, sums[begin:end])
     out = np.empty(len(order), np.float32)
     out[order] = sums / width
     return out

@@ -17,7 +17,7 @@ from pathlib import Path
 from regdna.staging import Scratch
 from regdna.store import Lease
 
-RESERVED = {"code"}  # params that tell Snakemake when to run a step again; passed only to a main() that asks for them
+RESERVED = {"code", "content"}  # params that tell Snakemake when to run a step again; passed only to a main() that asks for them
 REPORT_SECONDS = 30
 log = logging.getLogger("regdna")
 
@@ -29,8 +29,9 @@ class InputError(Exception):
 def run(main: Callable[..., None]) -> None:
     """Call ``main`` with the arguments of the Snakemake job that runs the calling script, or of the command line.
 
-    Under Snakemake the names of input, output and params (less ``code``) must be arguments of ``main``; wildcards, threads, the
-    resource ``processes`` and keys of the config are passed if ``main`` has them. Outside, a command line is built from the signature.
+    Under Snakemake the names of input, output and params (less ``code`` and ``content``) must be arguments of ``main``; wildcards,
+    threads, the resource ``processes`` and keys of the config are passed if ``main`` has them. Outside, a command line is built from the
+    signature.
     An ``InputError`` ends the process with its one line and exit code 1.
 
     Raises:

@@ -168,6 +168,11 @@ def _check_context(entry: dict, length: int, dataset: str, key: str) -> None:
 def _check_sources(entry: dict, sources: dict, key: str) -> None:
     if "genome" in entry and entry["genome"] not in sources:
         raise InputError(f"{key}.genome: {entry['genome']!r} is not in resources/sources.yaml{nearest(entry['genome'], sources)}")
+    if "genome" in entry and not sources[entry["genome"]]["assembly"]:
+        raise InputError(
+            f"{key}.genome: source {entry['genome']} says of no assembly what its chromosomes are; give it its 'assembly', "
+            "one of resources/assemblies.tsv"
+        )
     files = references(entry)
     for where, path in files:
         source, _, file = path.partition("/")

@@ -65,6 +65,7 @@ def load(folder: Path, initialisation: str = "published", seed: int = 0, attenti
         return net.eval(), getattr(net, "tokeniser", None) or SingleBase()
     content, tensors = read_config(folder), weights.read(folder)
     shapes, name = weights.shapes(tensors), weights.called(folder)
+    weights.refuse_wrapped(tensors, name)
     architecture = _architecture(folder, content, shapes)
     module = models.module(architecture)
     if content is None:

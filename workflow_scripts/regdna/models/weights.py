@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -34,6 +34,8 @@ def weight_files(folder: Path) -> list[Path]:
         return several
     if several:
         raise InputError(f"{folder}: {several[0].name} and {several[1].name} are two checkpoints; keep each in a folder of its own")
+    if (folder / "adapter_model.safetensors").is_file() or (folder / "adapter_model.bin").is_file():
+        raise InputError(f"{folder}: holds adapters alone; fold them into their model (peft: merge_and_unload()) and give the whole")
     raise InputError(f"{folder}: no weights (model.safetensors, pytorch_model.bin or one .pth file); fetch the checkpoint again")
 
 
@@ -154,6 +156,23 @@ def match(
         if value.is_floating_point() != expected[key].is_floating_point():
             raise InputError(f"{name}: key {key!r} holds {value.dtype}, which is no weight; fetch the file again")
     return kept
+
+
+def refuse_wrapped(keys: Iterable[str], name: str) -> None:
+    """Refuse keys of a wrapper around a model, and say how to take it off.
+
+    Args:
+        keys: of the tensors.
+        name: file to name in messages.
+
+    Raises:
+        InputError: adapters stand beside the weights, or all keys have a wrapper's prefix.
+    """
+    if any(".lora_" in key or ".ia3_" in key for key in keys):
+        raise InputError(f"{name}: holds adapters beside the weights; fold them in (peft: merge_and_unload()) and save the model again")
+    for prefix in ("module.", "_orig_mod."):
+        if all(key.startswith(prefix) for key in keys):
+            raise InputError(f"{name}: keys begin with {prefix!r}, which a wrapper adds; save the state_dict of the model within it")
 
 
 def finite(tensors: Mapping[str, torch.Tensor], name: str) -> None:

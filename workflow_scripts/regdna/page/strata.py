@@ -18,6 +18,8 @@ def show(results: Results, dataset: str) -> dict | None:
     if not strata:
         return None
     rows = pd.concat([one.table.assign(model=model) for model, one in strata.items()], ignore_index=True)
+    if rows.empty:
+        return None
     known = rows[rows["value"].notna()]
     return {
         "figure": panels(results, dataset, known) if len(known) else None,

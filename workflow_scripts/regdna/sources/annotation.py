@@ -1,6 +1,7 @@
 """Annotation: intervals of any of the formats that studies name, chosen by what they are."""
 
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 from regdna.intervals import read_bed
 from regdna.manifest import nearest
 from regdna.sources.tables import kind, opened
-from regdna.step import InputError
+from regdna.step import InputError, log
 
 GTF = (".gtf", ".gff", ".gff3")
 CODING = re.compile(rb'(?:^|[ ;])gene_(?:bio)?type[ =]"?protein_coding["; \r\n]')
@@ -84,7 +85,8 @@ def check_assembly(table: pd.DataFrame, lengths: dict[str, int], path: Path, ass
         lengths: length of each chromosome of the assembly in bp.
 
     Raises:
-        InputError: an interval reaches beyond the end of its chromosome, or none is on a chromosome that the assembly has.
+        InputError: an interval reaches beyond the end of its chromosome, none is on a chromosome that the assembly has, or some are on
+            one that it has by another name.
     """
     reach = table.groupby("chrom", observed=True)["end"].max()
     beyond = [(chrom, end) for chrom, end in reach.items() if end > lengths.get(chrom, end)]
@@ -97,3 +99,26 @@ def check_assembly(table: pd.DataFrame, lengths: dict[str, int], path: Path, ass
         raise InputError(
             f"{path}: no interval is on a chromosome of {assembly}; names must look like {next(iter(lengths))}, not {reach.index[0]}"
         )
+    counts = table["chrom"].value_counts()
+    unknown = [name for name in reach.index if name not in lengths]
+    if unknown:
+        misnamed(unknown, lengths, str(path), assembly)
+        shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+        log.info("%s: %d rows are on what %s does not list: %s", path, counts[unknown].sum(), assembly, shown)
+
+
+def misnamed(unknown: Iterable[str], known: Collection[str], where: str, assembly: str) -> None:
+    """Refuse names that are those of chromosomes but for a leading chr: what is on them would be lost, or trained on.
+
+    Args:
+        unknown: names that the assembly has not.
+        known: names of its chromosomes.
+        where: what to name in the message.
+
+    Raises:
+        InputError: the first of them.
+    """
+    for name in unknown:
+        other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
+        if other in known:
+            raise InputError(f"{where}: {name!r} is called {other!r} in {assembly}; give it that name")

@@ -10,6 +10,8 @@ from regdna.sources.encode import file_name, files, read_frozen
 from regdna.step import InputError
 from regdna.study import references, shared_files
 
+GENOME = ("genome.npy", "genome.tsv", "genome.mask.npy")  # what index_genome makes of a source, beside its files
+
 
 def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: set[str]) -> dict:
     """Every source with an entry for every file that can be asked for.
@@ -55,7 +57,7 @@ def complete(sources: dict, studies: dict[str, dict], schema: dict, assemblies: 
         for file, one in entry["files"].items():
             if "/" in file:
                 raise InputError(f"source {name}: file {file!r} is a path; give it a name without '/'")
-            if file == "vault.json" or file.startswith((".", "genome.")) or set(file) & set("{}\n"):
+            if file == "vault.json" or file.startswith(".") or file in GENOME or set(file) & set("{}\n"):
                 raise InputError(f"source {name}: file {file!r} has a name that is kept for the workflow, or braces; give it another name")
             archive = one.get("archive")
             if archive is not None and (archive not in entry["files"] or "archive" in entry["files"][archive]):

@@ -12,11 +12,18 @@ import pandas as pd
 
 from regdna.manifest import read_table
 from regdna.sources.http import download
+from regdna.sources.tables import check_end
 from regdna.step import InputError, progress
 from regdna.store import Lease, atomic
 
 CHUNK = 1 << 20
 CHECKSUMS = ("sha256", "sha1", "md5")
+# What is sent or kept in place of a file, by its first letters, and what to do.
+INSTEAD = {
+    b"<!doctype html": "is a web page, such as a server sends with an error or to log in; fetch it again",
+    b"<html": "is a web page, such as a server sends with an error or to log in; fetch it again",
+    b"version https://git-lfs.github.com/spec/": "is git-LFS's pointer to the file, not the file; get it with `git lfs pull`",
+}
 LOCK = ["source", "file", "bytes", "sha256", "url"]
 
 
@@ -30,7 +37,7 @@ def checksum(path: Path, kind: str = "sha256") -> str:
 
 
 def verify(path: Path, expected: dict, name: str, stated: str = "resources/sources.yaml", gzipped: bool | None = None) -> None:
-    """Check a file against what is stated of it: bytes, checksums, and a whole gzip stream.
+    """Check a file against what is stated of it: bytes and checksums; and that it is one, whole if it is gzipped.
 
     Args:
         path: the file as it lies on disk.
@@ -40,8 +47,13 @@ def verify(path: Path, expected: dict, name: str, stated: str = "resources/sourc
         gzipped: whether it must be a whole gzip stream; by default if the name ends in .gz.
 
     Raises:
-        InputError: it differs, with both values.
+        InputError: it differs, with both values; or it is a web page or a pointer in place of a file, or cut short.
     """
+    with open(path, "rb") as handle:
+        start = handle.read(512)
+    for letters, told in INSTEAD.items():
+        if start.lstrip().lower().startswith(letters):
+            raise InputError(f"{name}: {told}")
     size = path.stat().st_size
     if size != expected.get("bytes", size):
         raise InputError(f"{name}: {size:,} bytes, but {stated} states {expected['bytes']:,}; restore or fetch it again")
@@ -55,6 +67,8 @@ def verify(path: Path, expected: dict, name: str, stated: str = "resources/sourc
                     pass
         except (EOFError, OSError, zlib.error) as error:
             raise InputError(f"{name}: not a whole gzip file ({error}); fetch it again") from None
+    if not any(kind in expected for kind in CHECKSUMS):
+        check_end(path, name)
 
 
 def take(origin: Path, expected: dict, destination: Path) -> None:

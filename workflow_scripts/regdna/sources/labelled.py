@@ -56,9 +56,9 @@ def read(path: Path, entry: dict, columns: dict, genome: Genome | None, length: 
     """Read one file, whatever its kind.
 
     Args:
-        path: .csv, .tsv or .parquet with a column of sequences; .fa, .fasta or .fna; .bed (its sequence is the forward
-            strand of ``genome``, ``length`` bp around each middle); .npz (packed sites). Tables of text, FASTA and BED
-            files may be gzipped. Case is ignored, in names and in sequences; U is read as T.
+        path: .csv, .tsv or .parquet with a column of sequences; .fa, .fasta or .fna; .bed, .narrowpeak or .broadpeak (the sequence
+            is the forward strand of ``genome``, ``length`` bp around each middle); .npz (packed sites). Tables of text, FASTA
+            and BED files may be gzipped. Case is ignored, in names and in sequences; U is read as T.
         entry: ``part`` and ``class`` of the file, where it is one.
         columns: of a table: sequence, labels (list), and where there are some part, chrom and start.
 
@@ -110,8 +110,11 @@ def _from_table(path: Path, entry: dict, columns: dict, genome: Genome | None, l
 def _from_fasta(path: Path, entry: dict, columns: dict, genome: Genome | None, length: int | None) -> Labelled:
     letters, lengths = bytearray(), []
     with opened(path) as handle:
-        for line in handle:
+        for at, line in enumerate(handle):
+            line = line.removeprefix(b"\xef\xbb\xbf") if at == 0 else line  # the mark of UTF-8 that some editors write
             if line.startswith(b">"):
+                if b"\r" in line.rstrip(b"\r\n"):
+                    raise InputError(f"{path}: its lines end with CR alone, as on old Macs; save it with line feeds")
                 lengths.append(0)
             elif bases := line.translate(RNA, SPACE):
                 if not lengths:
@@ -165,7 +168,7 @@ Reader = Callable[[Path, dict, dict, Genome | None, int | None], Labelled]
 READERS: dict[str, Reader] = {
     **dict.fromkeys((".csv", ".tsv", ".parquet"), _from_table),
     **dict.fromkeys((".fa", ".fasta", ".fna"), _from_fasta),
-    ".bed": _from_bed,
+    **dict.fromkeys((".bed", ".narrowpeak", ".broadpeak"), _from_bed),
     ".npz": _from_sites,
 }
 
@@ -313,6 +316,21 @@ def _classes(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tu
 
 def _numbers_first(name: str) -> tuple[bool, int, str]:
     return (False, int(name), name) if re.fullmatch(r"-?\d+", name) else (True, 0, name)
+
+
+def check_bases(records: pd.DataFrame, codes: np.ndarray) -> None:
+    """Say in the log how many sequences have no base that is known; from them nothing can be learnt.
+
+    Raises:
+        InputError: none has.
+    """
+    bare = np.flatnonzero((codes == N).all(1))
+    if len(bare) == len(codes):
+        raise InputError(
+            f"{_place(records, 0)}: this and all other sequences are without a base A, C, G or T; name the column of sequences"
+        )
+    if len(bare):
+        log.warning("%d of %d sequences have no base A, C, G or T, first %s", len(bare), len(codes), _place(records, bare[0]))
 
 
 def warn_of_contradictions(records: pd.DataFrame, codes: np.ndarray, truth: np.ndarray, known: np.ndarray | None = None) -> int:

@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from isal import igzip, isal_zlib
 
+from regdna.sources.tables import check_end, opened
 from regdna.step import InputError
 
 # What makes a line one that cannot be read, by column; what can be read but not scored is said where that is found out.
@@ -53,7 +52,7 @@ ASSEMBLIES = {
     "another": ("hg18", "ncbi36", "t2t", "chm13", "mm10", "mm39"),
 }
 FIELD = re.compile(r'(?P<key>\w+)=(?P<value>"(?:[^"\\]|\\.)*"|[^,>]*)')
-GZIP, END = b"\x1f\x8b", bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+GZIP = b"\x1f\x8b"
 
 
 @dataclass
@@ -92,7 +91,7 @@ def read_lines(path: Path, assembly: str, lengths: dict[str, int]) -> Lines:
     if start.startswith(b"PAR1"):
         return _parquet(path)
     if start.startswith(GZIP):
-        _check_end(path, start)
+        check_end(path, str(path))
         start = next(_blocks(path), b"")[:65536]
     if start.startswith(b"BCF"):
         return _vcf(path, _bcf(path), assembly, lengths)
@@ -113,26 +112,11 @@ def read_lines(path: Path, assembly: str, lengths: dict[str, int]) -> Lines:
     return _table(path, at)
 
 
-def _check_end(path: Path, start: bytes) -> None:
-    """Refuse a bgzipped file without its last, empty block: it may have been cut between two others, where gzip sees no fault."""
-    if len(start) > 3 and start[3] & 4 and b"BC\x02\x00" in start[10:32]:
-        with open(path, "rb") as file:
-            file.seek(max(path.stat().st_size - len(END), 0))
-            if file.read() != END:
-                raise InputError(f"{path}: cut short: the last block of bgzip is missing; fetch it again, or bgzip it again")
-
-
 def _blocks(path: Path) -> Iterator[bytes]:
     """The bytes of a file, unpacked where it is gzipped."""
-    with open(path, "rb") as file:
-        opener = igzip.open if file.read(2) == GZIP else open
-    try:
-        handle: BinaryIO
-        with opener(path, "rb") as handle:
-            while block := handle.read(1 << 22):
-                yield block
-    except (EOFError, isal_zlib.error, igzip.BadGzipFile) as error:
-        raise InputError(f"{path}: cut short or no gzip file ({error}); fetch it again") from None
+    with opened(path) as handle:
+        while block := handle.read(1 << 22):
+            yield block
 
 
 def _text_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -147,6 +131,14 @@ def _text_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             yield number, line.removesuffix(b"\r")
     if rest:
         yield number + 1, rest.removesuffix(b"\r")
+
+
+def _ended(path: Path) -> bool:
+    """Whether a text ends with the end of a line."""
+    last = b""
+    for block in _blocks(path):
+        last = block or last
+    return last.endswith(b"\n")
 
 
 def _bcf(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -183,7 +175,7 @@ def _like_bed(head: list[str]) -> bool:
 
 
 def _vcf(path: Path, lines: Iterator[tuple[int, bytes]], assembly: str, lengths: dict[str, int]) -> Lines:
-    kept, out, titled = [], [], False
+    kept, out, titled, width, before = [], [], False, 0, 0
     for number, raw in lines:
         if raw.startswith(b"#"):
             titled |= raw.startswith(b"#CHROM")
@@ -199,6 +191,7 @@ def _vcf(path: Path, lines: Iterator[tuple[int, bytes]], assembly: str, lengths:
         if len(fields) < 5:
             out.append((number, COLUMNS, text[:SHOWN]))
             continue
+        width, before = len(fields), width
         info = fields[7] if len(fields) > 7 else ""
         kept.append(
             (
@@ -209,6 +202,9 @@ def _vcf(path: Path, lines: Iterator[tuple[int, bytes]], assembly: str, lengths:
                 _value(info, "LABEL") if "LABEL=" in info else "",
             )
         )
+    if width < before and not _ended(path):  # the file was cut within its last line: what is left of an allele is another allele
+        number, text, *_ = kept.pop()
+        out.append((number, COLUMNS, text))
     table = pd.DataFrame(kept, columns=["line", "text", "chrom", "pos", "id", "ref", "alt", "af", "label"], dtype=object)
     for name in ("af", "label"):
         if not table[name].astype(bool).any():
@@ -273,7 +269,12 @@ def _another(text: str, assembly: str) -> bool:
 
 
 def _names_columns(line: str) -> bool:
-    return set(KEYS) <= set(_names(_fields(line, "\t" if "\t" in line else ",")))
+    return set(KEYS) <= set(_names(_fields(line, _separator(line))))
+
+
+def _separator(header: str) -> str:
+    """What separates columns, by their names: a tab, a semicolon (spreadsheets of many languages) or a comma."""
+    return next((one for one in "\t;" if one in header), ",")
 
 
 def _names(fields: list[str]) -> list[str]:
@@ -303,21 +304,21 @@ def _renamed(path: Path, where: str, names: list[str]) -> tuple[list[str], list[
 
 
 def _fields(line: str, separator: str) -> list[str]:
-    return next(csv.reader([line])) if separator == "," and '"' in line else line.split(separator)
+    return next(csv.reader([line], delimiter=separator)) if '"' in line else line.split(separator)
 
 
 def _table(path: Path, header: int) -> Lines:
     kept, out, notes, names, separator = [], [], [], [], ""
     for number, raw in _text_lines(path):
         text = _decoded(raw)
-        if number <= header or not raw.strip() or (names and raw.startswith(b"#")):
+        if number <= header or not raw.strip(b"\t;, ") or (names and raw.startswith(b"#")):
             continue
         if text is None and not names:
             raise InputError(f"{path}: line {number}: the header is no UTF-8 text; save the table as UTF-8")
         if text is None:
             out.append((number, TEXT, raw[:SHOWN].decode("utf-8", errors="backslashreplace")))
         elif not names:
-            separator = "\t" if "\t" in text else ","
+            separator = _separator(text)
             given = _names(_fields(text, separator))
             names, notes = _renamed(path, f"line {number}: ", given)
         else:
