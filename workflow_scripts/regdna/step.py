@@ -46,7 +46,8 @@ def run(main: Callable[..., None]) -> None:
         arguments, lease = bind(main, job), Path(f"{job.log[0]}.lease") if job.log else None
         disk = dict(job.resources.items()).get("scratch")
     # A job that is asked to end cleans up behind itself: leases and temporary files go.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         if lease is None:
             main(**arguments)

@@ -43,7 +43,7 @@ def fit(
 ) -> dict:
     """Train a network by gradient descent and save its best epoch to ``folder``.
 
-    The whole state is saved to ``state`` after every epoch, every ``save_seconds``, and when SIGTERM or SIGUSR1 comes; a later
+    The whole state is saved to ``state`` after every epoch, every ``save_seconds``, and when SIGTERM, SIGINT or SIGUSR1 comes; a later
     call with the same arguments continues from there and ends with the same weights, bit for bit on a CPU with the same
     number of threads: the order of the windows, the augmentation and the dropout of an update are drawn from (seed, epoch,
     number of the update) alone.

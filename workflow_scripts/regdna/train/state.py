@@ -9,7 +9,7 @@ from torch import nn
 from regdna.step import InputError
 from regdna.store import atomic
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 def kept(net: nn.Module) -> dict[str, torch.Tensor]:
@@ -63,7 +63,7 @@ def load(path: Path, where: torch.device) -> dict:
 class Stop:
     """While it is entered, signals that ask the job to end are noted, not obeyed: the loop ends where its state can be saved.
 
-    A scheduler sends SIGTERM before it kills, or SIGUSR1 some minutes before the time limit if it is asked to.
+    A scheduler sends SIGTERM before it kills, or SIGUSR1 some minutes before the time limit if it is asked to; Ctrl-C sends SIGINT.
 
     Attributes:
         signal: the number of the signal that came; 0 for none.
