@@ -40,4 +40,10 @@ rule render_report:
         "../workflow_scripts/render.py"
 
 
+onsuccess:
+    for job in workflow.dag.finished_jobs:
+        if job.rule.name == "render_report":
+            print(f"regdna: open {job.output.page}", file=sys.stderr)
+
+
 include: "compare.smk"

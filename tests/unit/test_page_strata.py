@@ -12,6 +12,7 @@ import render
 from regdna import page as pages
 from regdna.page import findings, strata
 from regdna.page.results import Beside
+from regdna.page.text import detectable
 from regdna.strata import COLUMNS
 
 DATASET = "large"
@@ -127,6 +128,14 @@ def test_models_of_which_no_stratum_is_known_have_no_section(made_up):
     assert strata.show(found, DATASET) is None and "#strata" not in Page(pages.render(found)).addresses
 
 
+def test_a_detectable_difference_beyond_1_is_none(made_up):
+    table = made_up.comparison.copy()
+    table["smallest_detectable"] = table["smallest_detectable"].where(table["smallest_detectable"].isna(), 3.5)
+    html = pages.render(dataclasses.replace(made_up, comparison=table))
+    assert "No true difference, however large, would be found in four of five studies like this one." in html
+    assert "3.500" not in html and detectable(0.25)["text"] == "0.250" and detectable(3.5)["text"] == "none"
+
+
 def test_a_share_that_is_none_says_why():
     table = pd.DataFrame([{"row_zero": "gc", "share": np.nan, "low": np.nan, "high": np.nan, "verdict": "not above chance"}])
     assert strata.share(table)["detail"] == "not above chance" and strata.share(table)["value"] == ""
@@ -138,7 +147,7 @@ def test_findings_stand_under_the_verdict_and_none_is_said_to_be_none(made_up):
     assert "What to distrust.</strong>" in part and part.count("<li>") == len(findings.findings(made_up, DATASET)) > 0
     clean = quiet(made_up)
     assert kinds(clean) == []
-    checks = "runs that learnt nothing, copies of training windows in the test part, "
+    checks = "runs that learnt nothing, copies of training windows in the test part, validation windows like those of training, "
     assert f"What to distrust: none of the checks found anything ({checks}" in pages.render(clean)
 
 
@@ -150,6 +159,18 @@ def test_overlaps_and_many_copies_are_leaks_and_a_few_copies_are_none(made_up):
         shared |= {"identical": count - 4, "reverse_complement": 4}
         assert kinds(clean) == expected, count
     assert "11 of 1,000 test windows" in findings.findings(clean, DATASET)[0]["sentence"]
+
+
+@pytest.mark.parametrize(("validation", "test", "named"), [(90, 7, False), (91, 7, True), (300, 166, True), (300, 167, False)])
+def test_validation_windows_like_training_windows_are_named_where_test_windows_are_not(made_up, validation, test, named):
+    clean = quiet(made_up)  # 900 and 1,000 windows
+    shared = clean.certificates[DATASET]["shared_with_training"]
+    shared["validation"] = shared["validation"] | {"similar": validation}
+    shared["test"] = shared["test"] | {"similar": test}
+    assert kinds(clean) == ["chosen"] * named
+    if named:
+        said = findings.findings(clean, DATASET)[0]["sentence"]
+        assert f"{validation} of 900 validation windows share 30 % or more" in said and f"of the test windows {test} of 1,000" in said
 
 
 def test_skill_on_similar_windows_is_named_where_its_interval_passes_the_margin(made_up):

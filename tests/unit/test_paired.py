@@ -140,6 +140,16 @@ def test_a_model_against_itself_does_not_share_its_seeds(judged):
     assert row["difference"] == 0 and row["high"] - row["low"] > 0.001
 
 
+@pytest.mark.parametrize(("metric", "reach"), [("auroc", 1.0), ("average_precision", 1.0), ("mcc", 2.0)])
+def test_no_difference_is_larger_than_there_can_be(judged, metric, reach):
+    _, models = judged
+    apart = {name: np.full_like(value, 4.0) if name.endswith("_error") else value for name, value in models["strong"].drawn.items()}
+    found = compare("data", [(replace(models["strong"], drawn=apart), models["weak"])], 0.01)
+    row = one(found, "strong", "weak", metric)
+    assert (row["low"], row["high"], row["joint_low"], row["joint_high"]) == (-reach, reach, -reach, reach)
+    assert row["verdict"] == "cannot tell" and row["smallest_detectable"] > reach
+
+
 def test_too_small_a_target_has_no_verdict(judged):
     _, models = judged
     small = models["strong"].table.copy()

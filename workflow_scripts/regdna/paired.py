@@ -8,7 +8,7 @@ import pandas as pd
 from pyarrow import ArrowInvalid
 
 from regdna.arrays import read_arrays
-from regdna.assess import MEAN, MISSED
+from regdna.assess import LOWEST, MEAN, MISSED
 from regdna.bootstrap import Seeds, with_seeds
 from regdna.step import InputError
 from regdna.verdict import POWER, false_discovery, half_width, max_t, welch, word
@@ -101,6 +101,9 @@ def compare(dataset: str, pairs: list[tuple[Judged, Judged]], margin: float) -> 
             single = frame.index >= 0
             frame.loc[single, "q"] = false_discovery(frame.loc[single, "p"].to_numpy())
             decides = np.where(single, frame["q"], frame["p_adjusted"])
+            # Student's t knows no ends of a scale.
+            reach, ends = 1 - LOWEST.get(metric, 0.0), ["low", "high", "joint_low", "joint_high"]
+            frame[ends] = frame[ends].clip(-reach, reach)
             frame["verdict"] = [
                 word(difference, drawn[target], p, margin) if target in drawn else "too small to judge"
                 for target, difference, p in zip(frame.index, frame["difference"], decides, strict=True)

@@ -51,7 +51,10 @@ def read_studies(folder: Path, chosen: str, read: Callable[[Path, dict], dict]) 
         raise InputError(f"config: study_folder: {folder} is not a folder; give the folder that holds the study's YAML file")
     paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if chosen not in paths:
-        raise InputError(f"config: study {chosen!r} is not in {folder}{nearest(chosen, paths)}")
+        raise InputError(
+            f"config: study {chosen!r} is not in {folder}{nearest(chosen, paths)} "
+            "(a study in another folder wants `--config study=NAME study_folder=FOLDER --`)"
+        )
     studies, wrong = {chosen: read(paths.pop(chosen), {})}, {}
     for name, path in paths.items():
         try:

@@ -110,6 +110,7 @@ def told(results: Results, dataset: str, rows: pd.DataFrame, chosen: dict[str, s
         sentences.append(f"Against {full[third]}: {told}.")
     least = max(rows.loc[(chosen[a], chosen[b]), "smallest_detectable"] for a, b in pairs)
     power = f"A true difference of {number(least)} would be found in four of five studies like this one."
+    power = "No true difference, however large, would be found in four of five studies like this one." if least > 1 else power
     return [plain(value, rows, chosen), *sentences, f"{power} {costs(results, dataset, chosen)}"]
 
 

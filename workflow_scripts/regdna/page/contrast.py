@@ -8,7 +8,7 @@ from regdna.assess import MEAN
 from regdna.contrast import BEST, SAME, Finished
 from regdna.page.results import pick
 from regdna.page.template import engine
-from regdna.page.text import cell, estimate, number, table, words
+from regdna.page.text import cell, detectable, estimate, number, table, words
 from regdna.paired import Judged
 
 SHOWN = 200  # targets, those that differ most
@@ -107,7 +107,7 @@ def pairs(old: str, new: str, values: dict[str, dict], means: pd.DataFrame, targ
             gap = at.loc[(metric, pair, model, against)]
             row += [cell(gap.difference, estimate(gap.difference, gap.low, gap.high, True)), words(gap.verdict)]
             if metric == "auroc":
-                row.append(cell(gap.smallest_detectable))
+                row.append(detectable(gap.smallest_detectable))
         rows.append(row)
     columns = [f"model in {new}", f"AUROC in {old} [95\u00a0%]", f"AUROC in {new} [95\u00a0%]",
                "AUROC difference [95\u00a0%]", f"{new} is, on AUROC", "smallest detectable", f"AP in {old} [95\u00a0%]",

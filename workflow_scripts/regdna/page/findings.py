@@ -10,6 +10,7 @@ from regdna.page.text import between, number
 
 MOST_EXPLAINED = 0.8  # share of a model's skill above chance from which something that simple is called the reason for it
 FEW = 0.01  # share of test windows found in training up to which they decide no metric by more than this
+MANY = 0.1  # share of validation windows like training windows from which what they choose is in doubt
 FAR = 0.05  # in mean AUROC
 # ASSUME: one draw of shuffled labels moves the mean AUROC by up to 0.02 by luck, which its interval does not hold.
 LUCK = 0.02
@@ -18,6 +19,7 @@ SHARED = ("", "not above chance")  # those on shares
 CHECKS = {
     "collapsed": "runs that learnt nothing",
     "copies": "copies of training windows in the test part",
+    "chosen": "validation windows like those of training",
     "leak": "skill on windows like those of training",
     "look-up": "a look-up of training windows",
     "composition": "composition",
@@ -33,6 +35,7 @@ def findings(results: Results, dataset: str) -> list[dict]:
     found = [
         *(("collapsed", one) for one in collapsed(results, dataset)),
         *(("copies", one) for one in copies(results.certificates[dataset])),
+        *(("chosen", one) for one in chosen(results.certificates[dataset])),
         *(("leak", one) for one in remembered(results, dataset)),
         *(("look-up", one) for one in looked_up(results, dataset)),
         *((kind, one) for kind in ("composition", "position") for one in explained(results, dataset, kind)),
@@ -52,6 +55,7 @@ def checked(results: Results, dataset: str) -> list[str]:
     there = {
         "collapsed": True,
         "copies": True,
+        "chosen": True,
         "leak": any((pick(one.table, factor="similarity to training")["difference"].notna()).any() for one in strata(results, dataset)),
         "look-up": bool(nearest and composition) and compared(results, dataset, nearest, composition) in JUDGED,
         **{
@@ -101,6 +105,19 @@ def copies(certificate: dict) -> list[str]:
     if same > FEW * whole:
         out.append(f"Leak: {same:,} of {whole:,} test windows have the very sequence of a training window, on either strand.")
     return out
+
+
+def chosen(certificate: dict) -> list[str]:
+    """Many validation windows like training windows, where few test windows are."""
+    counts, alike = certificate["counts"], {part: one["similar"] for part, one in certificate["shared_with_training"].items()}
+    share = alike["validation"] / counts["validation"]
+    if share <= MANY or share <= 2 * alike["test"] / counts["test"]:
+        return []
+    return [
+        f"Chosen on what was seen: {alike['validation']:,} of {counts['validation']:,} validation windows share 30 % or more of their "
+        f"21-mers with training windows, of the test windows {alike['test']:,} of {counts['test']:,}: epochs, thresholds and the best "
+        "model of a family are chosen by memory too."
+    ]
 
 
 def remembered(results: Results, dataset: str) -> list[str]:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from regdna.page.answer import KINDS
 from regdna.page.results import MEAN, Results, Variants, pick
-from regdna.page.text import DASH, between, cell, estimate, number, remake, table, words
+from regdna.page.text import DASH, between, cell, detectable, estimate, number, remake, table, words
 from regdna.study import references
 from regdna.verdict import ranks
 
@@ -104,7 +104,7 @@ def differences(results: Results, dataset: str) -> dict:
                 size = estimate(one.difference, one.low, one.high, True)
                 row += [cell(one.difference, size, detail=joint), words(one.verdict, f"p {number(one.p_adjusted)}" if joint else "")]
                 if metric == "auroc":
-                    row.append(cell(one.smallest_detectable))
+                    row.append(detectable(one.smallest_detectable))
             rows.append(row)
     columns = ["model", "against"]
     for metric, name in METRICS.items():

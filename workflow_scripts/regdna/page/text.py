@@ -48,6 +48,11 @@ def table(caption: str, columns: list[str], rows: list[list[dict]], target: str)
     return {"caption": caption, "columns": list(zip(columns, kinds, strict=True)), "rows": rows, "target": target}
 
 
+def detectable(difference: float) -> dict:
+    """A cell for the smallest detectable difference; none is larger than 1."""
+    return cell(difference, "none" if difference > 1 else None)
+
+
 def figure(svg: str, caption: str, target: str) -> dict:
     """A figure for the template."""
     return {"svg": Markup(svg), "caption": caption, "target": target}
