@@ -261,6 +261,11 @@ def test_an_interval_that_the_genome_does_not_hold_is_refused(tmp_path, genome, 
     one_line(error, tmp_path / "t.bed")
 
 
+def test_all_intervals_that_the_genome_does_not_hold_are_counted(tmp_path, genome):
+    with pytest.raises(InputError, match=r"interval 2: 10 bp around its middle are not all in toy; remove it \(3 such intervals\)"):
+        given(tmp_path, "chr1\t100\t200\nchr1\t0\t9\nchr3\t1\t9\nchr1\t491\t501\n", "t.bed", genome=genome, length=10)
+
+
 def test_intervals_need_a_genome_and_a_length(tmp_path, genome):
     for held, length in ((None, 10), (genome, None)):
         with pytest.raises(InputError, match="give the dataset 'genome' and 'sequences.length'"):
@@ -486,6 +491,11 @@ def test_a_file_may_be_of_a_class_called_na(tmp_path):
     assert matrix(records, labels, exclusive=True)[2] == ["CA", "NA"]
 
 
+def test_classes_that_differ_in_capitals_alone_are_refused():
+    with pytest.raises(InputError, match="f.csv: label has the classes 'Enhancer' and 'enhancer', one but for capitals; write them alike"):
+        matrix(*labels_of(["enhancer", "promoter", "Enhancer"]), exclusive=True)
+
+
 def test_measured_values_are_no_classes():
     with pytest.raises(InputError, match="f.csv: label has 1,001 values, too many to be classes; name another column"):
         matrix(*labels_of([f"{value}" for value in range(MOST_CLASSES + 1)]), exclusive=True)
@@ -540,10 +550,11 @@ def test_contradictions_are_named_with_both_rows(caplog):
     assert caplog.messages == ["2 rows repeat a sequence with another label: a: row 2 and b: row 3; a: row 3 and c: row 2"]
 
 
-def test_repeats_that_agree_are_no_contradiction(caplog):
+def test_repeats_that_agree_are_no_contradiction_and_are_counted(caplog):
     codes = np.zeros((4, 6), np.uint8)
+    caplog.set_level("INFO", logger="regdna")
     assert warn_of_contradictions(pd.DataFrame({"file": "f", "row": range(4)}), codes, np.ones((4, 1), bool)) == 0
-    assert not caplog.messages
+    assert caplog.messages == ["3 of 4 sequences repeat an earlier one"]
 
 
 def test_labels_that_are_not_known_contradict_nothing(caplog):

@@ -137,12 +137,13 @@ def _from_bed(path: Path, entry: dict, columns: dict, genome: Genome | None, len
     wrong = np.flatnonzero(~((start >= first) & (start + length <= first + size)))
     if len(wrong):
         at, name = wrong[0] + 1, chrom[wrong[0]]
+        more = f" ({len(wrong):,} such intervals)" if len(wrong) > 1 else ""
         if name not in genome:
             like = genome.index.index[0]
             raise InputError(
-                f"{path}: interval {at}: {name!r} is not held of {genome.assembly}; names must look like {like}, mend or remove it"
+                f"{path}: interval {at}: {name!r} is not held of {genome.assembly}; names must look like {like}, mend or remove it{more}"
             )
-        raise InputError(f"{path}: interval {at}: {length} bp around its middle are not all in {genome.assembly}; remove it")
+        raise InputError(f"{path}: interval {at}: {length} bp around its middle are not all in {genome.assembly}; remove it{more}")
     lengths = np.full(len(table), length, np.int64)
     records = _records(path, np.arange(len(table)) + 1, lengths)
     records["chrom"], records["start"], records["end"] = chrom, start, start + length
@@ -306,6 +307,10 @@ def _classes(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tu
         column = column.where(~column.str.lower().isin(UNKNOWN) | (column.name == CLASS) & (column != ""))
         column = pd.Series(pd.Categorical(column, sorted(set(column.dropna()), key=_numbers_first)))
     names, code = list(column.cat.categories), column.cat.codes.to_numpy()
+    alike: dict[str, str] = {}
+    for name in names:
+        if (other := alike.setdefault(name.casefold(), name)) != name:
+            raise InputError(f"{file}: {labels.columns[0]} has the classes {other!r} and {name!r}, one but for capitals; write them alike")
     if len(names) > MOST_CLASSES:
         raise InputError(f"{file}: {labels.columns[0]} has {len(names):,} values, too many to be classes; name another column")
     if exclusive and (code < 0).any():
@@ -338,6 +343,9 @@ def warn_of_contradictions(records: pd.DataFrame, codes: np.ndarray, truth: np.n
     keys = np.fromiter((hash(row.tobytes()) for row in codes), np.int64, len(codes))
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)
     seen = first[group] if known is None else _first_to_differ(group, truth, known)
+    repeated = len(codes) - len(first)
+    if repeated:
+        log.info("%d of %d sequences repeat an earlier one", repeated, len(codes))
     pairs = [(seen[row], row) for row in np.flatnonzero((truth[seen] != truth).any(1)) if (codes[seen[row]] == codes[row]).all()]
     if pairs:
         shown = "; ".join(f"{_place(records, a)} and {_place(records, b)}" for a, b in pairs[:SHOWN])
