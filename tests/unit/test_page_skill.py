@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from made_up_study import CONTROLS, MEAN, MODELS, TARGETS
@@ -22,6 +23,11 @@ def test_decisions_and_probabilities_equal_the_metrics(page, given):  # noqa: F8
                 mean[["mcc", "brier", "brier_scaled", "ece", "ece_scaled"]]
             )
             assert row["temperature by seed"] == pytest.approx(1.35)
+
+
+def test_a_metric_without_a_value_is_undefined_everywhere():
+    assert skill.said(pd.Series({"value": np.nan, "low": np.nan, "high": np.nan})) == "undefined"
+    assert skill.said(pd.Series({"value": 0.25, "low": 0.125, "high": 0.375})) == "0.250 [0.125, 0.375]"
 
 
 def test_groups_equal_the_metrics_and_the_comparison(page, given):  # noqa: F811

@@ -68,16 +68,22 @@ def calibration(results: Results, dataset: str) -> dict:
         heat = pick(results.scores, dataset=dataset, model=model, metric="temperature")["value"]
         rows.append([
             words(results.label(model)),
-            *(cell(one[metric].value, estimate(one[metric].value, one[metric].low, one[metric].high)) for metric in ("mcc", "brier")),
+            *(cell(one[metric].value, said(one[metric])) for metric in ("mcc", "brier")),
             *(cell(one[metric].value) for metric in ("brier_scaled", "ece", "ece_scaled")),
             cell(float(np.mean(heat)), ", ".join(number(value, 2) for value in heat)),
         ])  # fmt: skip
     columns = ["model", "MCC [95\u00a0%]", "Brier score [95\u00a0%]", "Brier, scaled", "ECE", "ECE, scaled", "temperature by seed"]
     caption = (
-        "Decisions and probabilities, test part, mean over targets and seeds. MCC: at each target's best threshold on validation. ECE: "
-        "mean gap between what is said and what happens, in 15 bins; scaled: after dividing log-odds by a temperature fitted on validation"
+        "Decisions and probabilities, test part, mean over targets and seeds. MCC: at each target's best threshold on validation; "
+        "undefined where a target has one class there or in the test part. ECE: mean gap between what is said and what happens, in 15 "
+        "bins; scaled: after dividing log-odds by a temperature fitted on validation"
     )
     return table(caption, columns, rows, files_of(results, dataset, results.contenders(dataset), "metrics.parquet"))
+
+
+def said(row: pd.Series) -> str:
+    """A metric with its interval, in words where it has no value."""
+    return estimate(row["value"], row["low"], row["high"]) if np.isfinite(row["value"]) else "undefined"
 
 
 def curves(results: Results, dataset: str) -> dict | None:
