@@ -1,6 +1,7 @@
 """A real Slurm cluster on this machine: what `snakemake --profile slurm` does there, and what it survives."""
 
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -107,6 +108,15 @@ def has_trained(folder, seed):
     """Whether a training has saved a state: the last epoch that its log tells."""
     log = folder / f"results/siege/logs/train_model/dhs.basset.seed{seed}.log"
     return log.is_file() and "epoch 2:" in log.read_text()
+
+
+def test_what_the_docs_ask_slurm_is_understood(cluster):
+    pages = "\n".join(path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+    typed = re.findall(r"^((?:squeue|sacct) [^#\n]*)|`((?:squeue|sacct) [^`\n]*)`", pages, flags=re.MULTILINE)
+    assert len(typed) >= 3
+    for line in (one or other for one, other in typed):
+        done = subprocess.run(shlex.split(line), capture_output=True, text=True)
+        assert done.returncode == 0 or "accounting storage is disabled" in done.stderr, (line, done.stderr)
 
 
 @pytest.fixture(scope="module")

@@ -33,9 +33,9 @@ RUN = (
 # What is not run by any test of this folder, by how it begins, and why.
 NOT_RUN = {
     "sbatch": "needs Slurm: tests/slurm runs master.sh; what follows its name is tried as Snakemake's",
-    "squeue": "needs Slurm",
+    "squeue": "needs Slurm: tests/slurm",
     "exec": "of a job of Slurm; tests/e2e runs resume.py",
-    "sacct": "needs Slurm",
+    "sacct": "needs Slurm: tests/slurm",
     "tmux": "needs a terminal",
     "apptainer": "needs Apptainer; the command within is tried",
     "pip": "needs a network",
