@@ -12,7 +12,7 @@ def say_plan(study):
         print(f"regdna: {reason} (study {name} is left out of this run)", file=sys.stderr)
     for source, entry in sorted(sources_read(study).items()):
         for file, one in entry["files"].items():
-            if "path" in one and not Path(one["path"]).is_file():  # refused above, unless there is a copy
+            if "path" in one and not os.path.isfile(one["path"]):  # refused above, unless there is a copy
                 print(f"regdna: {one['path']} is not there; the copy of {source}/{file} is used", file=sys.stderr)
     missing = [path.removeprefix("results/sources/") for path in sources_of(study) if not Path(path).is_file()]
     files, total, unknown = downloads(missing, SOURCES)

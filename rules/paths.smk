@@ -1,5 +1,6 @@
 """Where things lie: the files that rules read, by what a study says."""
 
+import os
 from types import SimpleNamespace
 
 
@@ -17,10 +18,9 @@ def origin(wildcards):
 
 
 def content(wildcards):
-    """What a file at hand holds: one that is put in its place may be older. The copy speaks for a file that is gone by now."""
-    entry = SOURCES[wildcards.source]["files"][wildcards.file]
-    places = [Path(entry["path"]), Path(source_file(f"{wildcards.source}/{wildcards.file}"))] if "path" in entry else []
-    return next((fingerprint(path) for path in places if path.is_file()), "")
+    """What a file at hand holds: one that is put in its place may be older. Of one that cannot be read the step says so."""
+    path = SOURCES[wildcards.source]["files"][wildcards.file].get("path", "")
+    return fingerprint(Path(path)) if os.path.isfile(path) and os.access(path, os.R_OK) else ""
 
 
 def genome_files(entry):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from regdna.assess import MEAN
 from regdna.motifs import read_motifs
 from regdna.page.dossier import Dossier, render
 from regdna.page.results import Locus
@@ -72,7 +73,7 @@ def measured(path: Path, about: dict) -> pd.DataFrame:
 def skill(metrics: Path) -> list[float]:
     """A model's AUROC of each target on the test windows, mean over seeds."""
     table = pd.read_parquet(metrics, columns=["part", "metric", "seed", "target", "value"])
-    mine = table[(table["part"] == "test") & (table["metric"] == "auroc") & (table["seed"] == -1) & (table["target"] >= 0)]
+    mine = table[(table["part"] == "test") & (table["metric"] == "auroc") & (table["seed"] == MEAN) & (table["target"] >= 0)]
     return mine.sort_values("target")["value"].tolist()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from regdna.genome import Genome, read_lengths
-from regdna.sources.annotation import check_assembly, read_intervals
+from regdna.sources.annotation import check_assembly, check_records, read_intervals
 from regdna.step import InputError, run
 from regdna.store import atomic
 from regdna.windows import Sequences, centred, count_bases, count_covered, describe, tile
@@ -51,8 +51,7 @@ def main(
     if records:
         table = pd.read_parquet(records)
         if assembly:
-            for path, rows in table[~table["chrom"].str.contains("/", regex=False)].groupby("file"):  # others are called by file and row
-                check_assembly(rows, read_lengths(assemblies, assembly), Path(path), assembly)
+            check_records(table, read_lengths(assemblies, assembly), assembly)
         counts, masked = count_bases(Sequences(table, sequences)), None
     else:
         held = Genome(*genome)

@@ -1045,7 +1045,7 @@ def test_files_that_are_a_class_each_lie_beside_each_other_and_their_shuffles(pa
     ("chrom", "start", "said"),
     [
         ("2", 100, r"own.csv: '2' is called 'chr2' in toy; give it that name"),
-        ("chr2", 990, r"own.csv: an interval ends at chr2:1,030, but toy has 1,000 bp there"),
+        ("chr2", 990, r"own.csv: an interval ends at chr2:1,010, but toy has 1,000 bp there"),
         ("chrUn", 100, ""),
         (None, None, ""),
     ],

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from regdna.intervals import distance_to_nearest
-from regdna.sources.annotation import check_assembly, read_intervals, read_tss
+from regdna.sources.annotation import check_assembly, check_records, read_intervals, read_tss
 from regdna.step import InputError
 
 
@@ -232,6 +232,22 @@ def test_chromosomes_that_no_row_has_do_not_count(tmp_path):
         check_assembly(found[found["chrom"] == "1"], LENGTHS, tmp_path / "x.bed", "toy")
 
 
+def test_sequences_are_placed_by_their_middles_and_those_without_a_place_are_let_pass():
+    rows = [("chr1", -50, 50, "a.csv"), ("chr1", 950, 1049, "a.csv"), ("mine/b.csv:7", 0, 10**6, "b.csv"), ("chrM", 0, 10**6, "c.csv")]
+    records = pd.DataFrame(rows, columns=["chrom", "start", "end", "file"])
+    check_records(records, LENGTHS, "toy")
+    check_records(records[records["file"] == "b.csv"], LENGTHS, "toy")
+    for chrom, start, end, said in (
+        ("chr1", 951, 1051, "c.csv: an interval ends at chr1:1,001"),
+        ("2", 0, 10, "c.csv: '2' is called 'chr2'"),
+    ):
+        wrong = pd.concat([records, pd.DataFrame([(chrom, start, end, "c.csv")], columns=records.columns)])
+        with pytest.raises(InputError, match=said):
+            check_records(wrong, LENGTHS, "toy")
+    with pytest.raises(InputError, match="c.csv: no interval is on a chromosome of toy"):
+        check_records(records[3:], LENGTHS, "toy")
+
+
 @pytest.mark.parametrize(("name", "called"), [("2", "chr2"), ("chrX", "X")])
 def test_some_names_of_another_kind_are_refused_not_lost(tmp_path, name, called):
     rows = table(("chr1", 0, 10), (name, 0, 10))
@@ -242,7 +258,10 @@ def test_some_names_of_another_kind_are_refused_not_lost(tmp_path, name, called)
 def test_rows_on_what_the_assembly_does_not_list_are_counted(tmp_path, caplog):
     caplog.set_level("INFO", logger="regdna")
     check_assembly(table(("chr1", 0, 10), ("chrUn", 0, 10), ("chrUn", 5, 10), ("HPV", 0, 1)), LENGTHS, tmp_path / "x.bed", "toy")
-    assert "x.bed: 3 rows are on what toy does not list: HPV, chrUn" in caplog.text
+    assert "x.bed: 3 of 4 rows are on what toy does not list: HPV, chrUn" in caplog.text
+    caplog.clear()
+    check_assembly(table(*[("chr1", 0, 10)] * 99, ("chrUn", 0, 10)), LENGTHS, tmp_path / "x.bed", "toy")
+    assert not caplog.messages  # a few are in every file of peaks
 
 
 # --- real data ---

@@ -143,7 +143,9 @@ def test_channels_are_a_g_c_t(tmp_path, kind):
 
 def test_without_positions_every_sequence_is_a_chromosome(tmp_path, bundle):
     _, _, records, targets = run(tmp_path, bundle.files)
-    assert records["chrom"].tolist()[:2] == ["train-1", "train-2"] and records["chrom"].tolist()[-1] == "test-20"
+    place = bundle.files[0].parent.name
+    assert records["chrom"].tolist()[:2] == [f"{place}/train.mat:1", f"{place}/train.mat:2"]
+    assert records["chrom"].tolist()[-1] == f"{place}/test.mat:20"
     assert records["chrom"].is_unique and set(records["start"]) == {0} and set(records["end"]) == {1000}
     assert records["part"].tolist() == bundle.part.tolist()
     assert targets["target"].tolist() == [f"target-{i}" for i in range(1, 13)]

@@ -181,8 +181,13 @@ def test_a_chromosome_that_the_file_lacks_has_no_signal_and_is_named(signal, cap
     assert f"{signal}: has no chromosome chrY; its signal is 0 there" in caplog.text
 
 
-@pytest.mark.parametrize(("names", "lacking"), [(["chr7", "chr8"], "chr7"), (["chr1", "7"], "7")])
-def test_a_file_with_none_of_the_chromosomes_or_names_of_another_kind_is_refused(signal, names, lacking):
+def test_names_of_contigs_say_nothing_of_those_of_chromosomes(tmp_path):
+    path = write(tmp_path / "a.bw", {"chr1": [([20], {"values": [2.0], "span": 3})]}, {"chr1": 500, "GL000008.2": 50, "EBV": 9})
+    assert mean_per_bin(path, ["chr1", "chrY"], [20, 20], 3).tolist() == [2.0, 0.0]
+
+
+@pytest.mark.parametrize(("names", "lacking"), [(["chr7", "chr8"], "chr7"), (["chr1", "1"], "1")])
+def test_a_file_with_none_of_the_chromosomes_or_one_by_another_name_is_refused(signal, names, lacking):
     with pytest.raises(InputError, match=f"has no chromosome {lacking}, but chr1, chr2, chrEmpty") as error:
         mean_per_bin(signal, names, [0, 0], 10)
     assert str(signal) in str(error.value)

@@ -630,7 +630,12 @@ def test_a_context_within_the_limits_is_taken(tmp_path, model, length, limits):
 def test_a_model_of_position_is_refused_where_sequences_have_none(tmp_path):
     position = {"models.where": {"architecture": "position"}, "datasets.sites.sequences": {"files": [{"file": "dhs/1.csv"}], "length": 200}}
     refused(tmp_path, edited(position), "models.where", "sequences of sites have no coordinates", "'datasets'")
-    placed = {"dhs/1.csv": {"columns": {"chrom": "c", "start": "s"}}, "dhs/1.bed.gz": {}, "dhs/1.npz": {}, "dhs/1.mat": {}}
+    placed = {
+        "dhs/1.csv": {"columns": {"chrom": "c", "start": "s"}},
+        "dhs/1.bed.gz": {},
+        "dhs/1.npz": {},
+        "dhs/1.mat": {"positions": "dhs/1.bed"},
+    }
     for file, more in placed.items():
         position["datasets.sites.sequences"] = {"files": [{"file": file}], "length": 200, **more}
         (tmp_path / "s.yaml").write_text(yaml.safe_dump(edited(position)))
@@ -692,10 +697,18 @@ def test_a_study_whose_name_cannot_be_a_folder_of_results_is_refused(tmp_path, n
 
 def test_another_study_that_is_wrong_is_named_and_stops_nothing(tmp_path):
     (tmp_path / "b.yaml").write_text(STUDY)
-    for name, text in {"a": STUDY.replace("exclusive", "exclusif"), "c": "title: [", "d": STUDY, "logs": STUDY}.items():
+    (tmp_path / "e.yaml").mkdir()
+    (tmp_path / ".lock.yaml").write_text("of an editor")
+    for name, text in {
+        "f": "a: 2020-99-99",
+        "a": STUDY.replace("exclusive", "exclusif"),
+        "c": "title: [",
+        "d": STUDY,
+        "logs": STUDY,
+    }.items():
         (tmp_path / f"{name}.yaml").write_text(text)
     studies, wrong = read_studies(tmp_path, "b", shelved)
-    assert list(studies) == ["b", "d"] and list(wrong) == ["a", "c", "logs"]
+    assert list(studies) == ["b", "d"] and list(wrong) == ["a", "c", "e", "f", "logs"]
     assert all(wrong[name].startswith(f"{tmp_path / name}.yaml: ") and "\n" not in wrong[name] for name in wrong)
     with pytest.raises(InputError, match="a.yaml: .*exclusif"):
         read_studies(tmp_path, "a", shelved)

@@ -77,10 +77,13 @@ class TestVcf:
         assert found.kept["measured"].fillna(-1).tolist() == [-1, -1, 1, 1, -1, -1]
 
     def test_a_file_that_was_cut_within_its_last_line_gives_no_shorter_allele(self, tmp_path):
-        path = write(tmp_path, "chr1\t3\t.\tA\tG\t.\t.\t.")
-        path.write_bytes(path.read_bytes() + b"chr1\t5\t.\tA\tAC")
-        found = typed(read_lines(path, "hg19", LENGTHS))
-        assert rows(found) == [[4, "chr1", 2, ".", "A", "G"]] and found.out == [(5, COLUMNS, "chr1\t5\t.\tA\tAC")]
+        for before in ([], ["chr1\t3\t.\tA\tG\t.\t.\t."]):
+            path = write(tmp_path, *before)
+            path.write_bytes(path.read_bytes() + b"chr1\t5\t.\tA\tAC")
+            found = typed(read_lines(path, "hg19", LENGTHS))
+            assert len(found.kept) == len(before) and found.out == [(4 + len(before), COLUMNS, "chr1\t5\t.\tA\tAC")]
+        path.write_bytes(path.read_bytes() + b"GT\t.\t.\t.")
+        assert typed(read_lines(path, "hg19", LENGTHS)).kept["alt"].tolist() == ["G", "ACGT"]
 
     def test_lines_that_cannot_be_read_are_listed_with_number_reason_and_text(self, tmp_path):
         path = write(
@@ -97,7 +100,7 @@ class TestVcf:
             "chr1\t3\t.\tA\tG",
         )
         content = path.read_bytes()
-        path.write_bytes(content + b"chr1\t4\t\xff\xfe\tA\tC\nchr1\t5\t\0\tA\tC\nchr1\t6\t.\tA\tC")
+        path.write_bytes(content + b"chr1\t4\t\xff\xfe\tA\tC\nchr1\t5\t\0\tA\tC\nchr1\t6\t.\tA\tC\n")
         found = typed(read_lines(path, "hg19", LENGTHS))
         assert sorted((line, reason) for line, reason, _ in found.out) == [
             (4, COLUMNS), (5, COLUMNS), (6, POSITION), (7, POSITION), (8, POSITION), (9, EMPTY), (10, EMPTY), (11, EMPTY), (12, LABEL),
@@ -187,6 +190,12 @@ class TestTables:
         lines = [separator.join(f'"{one}"' if one else "" for one in row) for row in cells]
         found = read(tmp_path, *lines, header="", suffix=".csv")
         assert rows(found) == [[2, "chr1", 9, ".", "A", "C"]] and found.kept["gene"].tolist() == [f"a{separator}b"] and not found.out
+
+    def test_a_quote_or_a_semicolon_may_be_a_letter(self, tmp_path):
+        found = read(tmp_path, 'chr1\t10\t"open\tA\tC', header="chrom\tpos\tgene\tref\talt\n", suffix=".tsv")
+        assert rows(found) == [[2, "chr1", 9, ".", "A", "C"]] and found.kept["gene"].tolist() == ['"open']
+        found = read(tmp_path, "chr1,10,A,C,x;y", header='chrom,pos,ref,alt,"note; more"\n', suffix=".csv")
+        assert rows(found) == [[2, "chr1", 9, ".", "A", "C"]] and found.kept["note; more"].tolist() == ["x;y"]
 
     @pytest.mark.parametrize("suffix", [".tsv", ".vcf"])
     def test_a_label_is_0_1_or_nothing(self, tmp_path, suffix):

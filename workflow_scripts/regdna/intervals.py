@@ -309,6 +309,11 @@ def _intern(data, left, right):
     return codes, known[:count]
 
 
+def by_other_name(chrom: str) -> str:
+    """The name of a chromosome as those write it who call chr1 1, or 1 chr1."""
+    return chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
+
+
 def merge(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Union of intervals on one chromosome as sorted, disjoint int64 starts and ends; those that touch are joined."""
     order = np.argsort(start, kind="stable")

@@ -42,10 +42,14 @@ def read_yaml(path: Path) -> dict:
         raise InputError(f"{path}: not found") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give yourself the right to read it, or a file in its place") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         raise InputError(f"{path}: {line}not YAML ({getattr(error, 'problem', error)}); mend it") from None
+    except (ValueError, RecursionError) as error:  # a date that there is not, or brackets without end
+        raise InputError(f"{path}: not YAML ({error}); mend it") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no keys; write `key: value` lines")
     return content

@@ -78,8 +78,8 @@ def complete_models(study: dict, architectures: dict, sources: dict, limits: Lim
 def _placed(dataset: dict) -> bool:
     """Whether the windows of a dataset have coordinates, as far as its entry tells."""
     sequences = dataset.get("sequences", {"columns": {"chrom": ""}, "files": []})
-    ends = (".npz", ".mat", ".bed", ".bed.gz")
-    return "chrom" in sequences["columns"] or any(one["file"].endswith(ends) for one in sequences["files"])
+    ends = (".npz", ".bed", ".bed.gz")
+    return "chrom" in sequences["columns"] or "positions" in sequences or any(one["file"].endswith(ends) for one in sequences["files"])
 
 
 def _tuning(study: dict, entry: dict, family: str, spaces: dict, schema: dict, key: str) -> dict:

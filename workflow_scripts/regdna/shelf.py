@@ -49,7 +49,7 @@ def read_studies(folder: Path, chosen: str, read: Callable[[Path, dict], dict]) 
     """
     if not folder.is_dir():
         raise InputError(f"config: study_folder: {folder} is not a folder; give the folder that holds the study's YAML file")
-    paths = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    paths = {path.stem: path for path in sorted(folder.glob("[!.]*.yaml"))}
     if chosen not in paths:
         raise InputError(
             f"config: study {chosen!r} is not in {folder}{nearest(chosen, paths)} "

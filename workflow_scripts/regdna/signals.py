@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from isal import isal_zlib
 
+from regdna.intervals import by_other_name
 from regdna.step import InputError, log
 
 MAGIC = 0x888FFC26  # of little-endian files, as all tools write them
@@ -51,7 +52,7 @@ def mean_per_bin(path: Path, chrom: np.ndarray, start: np.ndarray, width: int) -
     file = _read(path)
     code, names = pd.factorize(np.asarray(chrom))
     missing = [name for name in names if name not in file.chroms]
-    if missing and (len(missing) == len(names) or any(name.startswith("chr") != missing[0].startswith("chr") for name in file.chroms)):
+    if missing and (len(missing) == len(names) or any(by_other_name(name) in file.chroms for name in missing)):
         raise InputError(
             f"{path}: has no chromosome {missing[0]}, but {', '.join([*file.chroms][:3]) or 'none'}; "
             "give a bigWig of this assembly with such names"

@@ -38,12 +38,12 @@ def by_regions(windows: pd.DataFrame, test: list[str], validation: list[str], un
         for other, other_text, other_name, other_first, other_last in listed[:i]:
             if part != other and name == other_name and first < other_last and other_first < last:
                 raise InputError(f"split.{part}: {text} overlaps {other_text} of {other}; keep each place in one part")
-    for part, text, name, *_ in listed:
-        if name not in names:
-            near = [one for one in names if one.lower().removeprefix("chr") == name.lower().removeprefix("chr")]
-            if near:
-                raise InputError(f"split.{part}: {text!r} is called {near[0]!r} in the dataset; give it that name")
-            log.warning("split.%s: no window lies on %s", part, text)
+    lacking = [(part, name) for part, _, name, *_ in listed if name not in names]
+    bare = {one.lower().removeprefix("chr"): one for one in names} if lacking else {}
+    for part, name in lacking:
+        if near := bare.get(name.lower().removeprefix("chr")):
+            raise InputError(f"split.{part}: {name!r} is called {near!r} in the dataset; give it that name")
+        log.warning("split.%s: no window lies on %s", part, name)
     middle = ((windows["start"] + windows["end"]) // 2).to_numpy()
     out = np.full(len(windows), "train", object)
     for part, _, name, first, last in listed:

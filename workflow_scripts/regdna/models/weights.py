@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -158,7 +158,7 @@ def match(
     return kept
 
 
-def refuse_wrapped(keys: Iterable[str], name: str) -> None:
+def refuse_wrapped(keys: Collection[str], name: str) -> None:
     """Refuse keys of a wrapper around a model, and say how to take it off.
 
     Args:
@@ -171,7 +171,7 @@ def refuse_wrapped(keys: Iterable[str], name: str) -> None:
     if any(".lora_" in key or ".ia3_" in key for key in keys):
         raise InputError(f"{name}: holds adapters beside the weights; fold them in (peft: merge_and_unload()) and save the model again")
     for prefix in ("module.", "_orig_mod."):
-        if all(key.startswith(prefix) for key in keys):
+        if keys and all(key.startswith(prefix) for key in keys):
             raise InputError(f"{name}: keys begin with {prefix!r}, which a wrapper adds; save the state_dict of the model within it")
 
 

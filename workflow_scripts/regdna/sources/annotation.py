@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from regdna.intervals import read_bed
+from regdna.intervals import by_other_name, read_bed
 from regdna.manifest import nearest
 from regdna.sources.tables import kind, opened
 from regdna.step import InputError, log
 
 GTF = (".gtf", ".gff", ".gff3")
+FEW = 0.01  # share of rows on what an assembly does not list, such as scaffolds, that nobody needs to be told of
 CODING = re.compile(rb'(?:^|[ ;])gene_(?:bio)?type[ =]"?protein_coding["; \r\n]')
 
 
@@ -99,12 +100,31 @@ def check_assembly(table: pd.DataFrame, lengths: dict[str, int], path: Path, ass
         raise InputError(
             f"{path}: no interval is on a chromosome of {assembly}; names must look like {next(iter(lengths))}, not {reach.index[0]}"
         )
-    counts = table["chrom"].value_counts()
     unknown = [name for name in reach.index if name not in lengths]
-    if unknown:
-        misnamed(unknown, lengths, str(path), assembly)
+    misnamed(unknown, lengths, str(path), assembly)
+    lost = int(table["chrom"].isin(unknown).sum())
+    if lost > FEW * len(table):
         shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-        log.info("%s: %d rows are on what %s does not list: %s", path, counts[unknown].sum(), assembly, shown)
+        log.info("%s: %d of %d rows are on what %s does not list: %s", path, lost, len(table), assembly, shown)
+
+
+def check_records(records: pd.DataFrame, lengths: dict[str, int], assembly: str) -> None:
+    """Refuse sequences whose coordinates, where they have some, cannot be of this assembly; their windows may reach beyond its ends.
+
+    Args:
+        records: chrom, start, end, file of each; one without coordinates is its own chromosome, called by its file and row.
+        lengths: length of each chromosome of the assembly in bp.
+
+    Raises:
+        InputError: as ``check_assembly``, by file.
+    """
+    placed = records[~records["chrom"].str.contains("/", regex=False)]
+    placed = placed.assign(end=(placed["start"] + placed["end"]) // 2)
+    some = placed["chrom"].isin(lengths)
+    for path, rows in (placed[some] if some.any() else placed).groupby("file", observed=True):
+        check_assembly(rows, lengths, Path(path), assembly)
+    for path, rows in placed[~some].groupby("file", observed=True):
+        misnamed(rows["chrom"].unique(), lengths, str(path), assembly)
 
 
 def misnamed(unknown: Iterable[str], known: Collection[str], where: str, assembly: str) -> None:
@@ -119,6 +139,5 @@ def misnamed(unknown: Iterable[str], known: Collection[str], where: str, assembl
         InputError: the first of them.
     """
     for name in unknown:
-        other = name.removeprefix("chr") if name.startswith("chr") else f"chr{name}"
-        if other in known:
-            raise InputError(f"{where}: {name!r} is called {other!r} in {assembly}; give it that name")
+        if (other := by_other_name(name)) in known:
+            raise InputError(f"{where}: {name!r} is called {other!r} in {assembly}; give it that name, or remove what lies on it")

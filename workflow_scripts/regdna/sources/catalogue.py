@@ -1,5 +1,6 @@
 """The catalogue of sources: what resources/sources.yaml and the studies state, completed to one entry a file."""
 
+import os
 import re
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def check_at_hand(study: str, content: dict, sources: dict, fetched: Path) -> No
     used |= {path.partition("/")[0] for path in shared_files(content, sources)}
     for name in sorted(used):
         for file, one in sources[name]["files"].items():
-            if "path" in one and not Path(one["path"]).is_file() and not (fetched / name / file).is_file():
+            if "path" in one and not os.path.isfile(one["path"]) and not (fetched / name / file).is_file():
                 raise InputError(
                     f"study {study}: sources.{name}.files.{file}.path: {one['path']} is not there; give its path in full, "
                     "or from the folder that Snakemake runs in"

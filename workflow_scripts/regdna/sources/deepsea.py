@@ -227,7 +227,7 @@ def _records(parts: list[_Part], bins: pd.DataFrame | None, positions: Path | No
     for one in parts:
         row = np.arange(1, one.kept + 1, dtype=np.int64)
         if bins is None:
-            names = f"{one.name}-" + pd.Series(row).astype(str)
+            names = f"{one.path.parent.name}/{one.path.name}:" + pd.Series(row).astype(str)
             table = pd.DataFrame({"chrom": names, "start": np.int64(0), "end": np.int64(one.sequences.width)})
         else:
             table = _bins_of(one, {other.name: other.kept for other in parts}, bins, positions)

@@ -11,8 +11,8 @@ from typing import BinaryIO
 import pandas as pd
 
 from regdna.manifest import read_table
+from regdna.sources import bgzip
 from regdna.sources.http import download
-from regdna.sources.tables import check_end
 from regdna.step import InputError, progress
 from regdna.store import Lease, atomic
 
@@ -67,8 +67,12 @@ def verify(path: Path, expected: dict, name: str, stated: str = "resources/sourc
                     pass
         except (EOFError, OSError, zlib.error) as error:
             raise InputError(f"{name}: not a whole gzip file ({error}); fetch it again") from None
+
+
+def check_end(path: Path, expected: dict, name: str) -> None:
+    """Refuse a bgzipped file without its end, unless a checksum says that this is how it was published."""
     if not any(kind in expected for kind in CHECKSUMS):
-        check_end(path, name)
+        bgzip.check_end(path, name)
 
 
 def take(origin: Path, expected: dict, destination: Path) -> None:
@@ -82,6 +86,7 @@ def take(origin: Path, expected: dict, destination: Path) -> None:
     with atomic(destination) as temporary:
         shutil.copyfile(origin, temporary)
         verify(temporary, expected, str(origin))
+        check_end(temporary, expected, str(origin))
 
 
 def extract(archive: Path, member: str, expected: dict, destination: Path) -> None:
@@ -103,6 +108,7 @@ def extract(archive: Path, member: str, expected: dict, destination: Path) -> No
                 with atomic(destination) as temporary:
                     _write(opened.extractfile(one), one.size, temporary, f"unpacking {destination.name}")
                     verify(temporary, expected, f"{member} in {archive}", gzipped=destination.name.endswith(".gz"))
+                    check_end(temporary, expected, f"{member} in {archive}")
                 return
     except tarfile.TarError as error:
         raise InputError(f"{archive}: cut short or no tar archive ({error}); fetch it again") from None
@@ -172,6 +178,7 @@ def check(path: Path, entry: dict, pinned: dict, file: str, origin: object, lock
     """Verify against the published entry and against the lock file."""
     name = f"{file} from {origin}"
     verify(path, entry, name, gzipped=file.endswith(".gz"))
+    check_end(path, entry | pinned, name)
     if pinned:
         verify(path, {"bytes": pinned["bytes"], "sha256": pinned["sha256"]}, name, str(lock), gzipped=False)
 

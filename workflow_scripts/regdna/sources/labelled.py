@@ -56,9 +56,9 @@ def read(path: Path, entry: dict, columns: dict, genome: Genome | None, length: 
     """Read one file, whatever its kind.
 
     Args:
-        path: .csv, .tsv or .parquet with a column of sequences; .fa, .fasta or .fna; .bed, .narrowpeak or .broadpeak (the sequence
-            is the forward strand of ``genome``, ``length`` bp around each middle); .npz (packed sites). Tables of text, FASTA
-            and BED files may be gzipped. Case is ignored, in names and in sequences; U is read as T.
+        path: .csv, .tsv or .parquet with a column of sequences; .fa, .fasta or .fna; .bed (its sequence is the forward
+            strand of ``genome``, ``length`` bp around each middle); .npz (packed sites). Tables of text, FASTA and BED
+            files may be gzipped. Case is ignored, in names and in sequences; U is read as T.
         entry: ``part`` and ``class`` of the file, where it is one.
         columns: of a table: sequence, labels (list), and where there are some part, chrom and start.
 
@@ -169,7 +169,7 @@ Reader = Callable[[Path, dict, dict, Genome | None, int | None], Labelled]
 READERS: dict[str, Reader] = {
     **dict.fromkeys((".csv", ".tsv", ".parquet"), _from_table),
     **dict.fromkeys((".fa", ".fasta", ".fna"), _from_fasta),
-    **dict.fromkeys((".bed", ".narrowpeak", ".broadpeak"), _from_bed),
+    ".bed": _from_bed,
     ".npz": _from_sites,
 }
 
@@ -309,7 +309,7 @@ def _classes(records: pd.DataFrame, labels: pd.DataFrame, exclusive: bool) -> tu
     names, code = list(column.cat.categories), column.cat.codes.to_numpy()
     alike: dict[str, str] = {}
     for name in names:
-        if (other := alike.setdefault(name.casefold(), name)) != name:
+        if (other := alike.setdefault(name.lower(), name)) != name:
             raise InputError(f"{file}: {labels.columns[0]} has the classes {other!r} and {name!r}, one but for capitals; write them alike")
     if len(names) > MOST_CLASSES:
         raise InputError(f"{file}: {labels.columns[0]} has {len(names):,} values, too many to be classes; name another column")

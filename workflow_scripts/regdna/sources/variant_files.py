@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from regdna.sources.tables import check_end, opened
+from regdna.sources.bgzip import check_end
+from regdna.sources.tables import opened
 from regdna.step import InputError
 
 # What makes a line one that cannot be read, by column; what can be read but not scored is said where that is found out.
@@ -99,7 +100,7 @@ def read_lines(path: Path, assembly: str, lengths: dict[str, int]) -> Lines:
         kind = "a zip archive or a spreadsheet" if start.startswith(b"PK") else "UTF-16 text"
         raise InputError(f"{path}: is {kind}; save it as VCF, or as a table in UTF-8 text")
     head = start.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="replace").splitlines()[:10]
-    at = next((at for at, line in enumerate(head) if _names_columns(line)), None)
+    at = next((at for at, line in enumerate(head) if _separator(line)), None)
     if at is None and _like_bed(head):
         raise InputError(
             f"{path}: has no header, and its columns look like BED (chrom, start, end, ref, alt), which is not read; "
@@ -175,10 +176,10 @@ def _like_bed(head: list[str]) -> bool:
 
 
 def _vcf(path: Path, lines: Iterator[tuple[int, bytes]], assembly: str, lengths: dict[str, int]) -> Lines:
-    kept, out, titled, width, before = [], [], False, 0, 0
+    kept, out, titled, width = [], [], 0, 0
     for number, raw in lines:
         if raw.startswith(b"#"):
-            titled |= raw.startswith(b"#CHROM")
+            titled = min(raw.count(b"\t") + 1, 8) if raw.startswith(b"#CHROM") else titled
             _check_header(path, number, raw.decode("utf-8", errors="replace"), assembly, lengths)
             continue
         if not raw.strip():
@@ -191,7 +192,7 @@ def _vcf(path: Path, lines: Iterator[tuple[int, bytes]], assembly: str, lengths:
         if len(fields) < 5:
             out.append((number, COLUMNS, text[:SHOWN]))
             continue
-        width, before = len(fields), width
+        width = len(fields)
         info = fields[7] if len(fields) > 7 else ""
         kept.append(
             (
@@ -202,7 +203,7 @@ def _vcf(path: Path, lines: Iterator[tuple[int, bytes]], assembly: str, lengths:
                 _value(info, "LABEL") if "LABEL=" in info else "",
             )
         )
-    if width < before and not _ended(path):  # the file was cut within its last line: what is left of an allele is another allele
+    if kept and width < titled and not _ended(path):  # the file was cut within its last line: what is left of an allele is another allele
         number, text, *_ = kept.pop()
         out.append((number, COLUMNS, text))
     table = pd.DataFrame(kept, columns=["line", "text", "chrom", "pos", "id", "ref", "alt", "af", "label"], dtype=object)
@@ -268,13 +269,9 @@ def _another(text: str, assembly: str) -> bool:
     return bool(named) and assembly in ASSEMBLIES and assembly not in named
 
 
-def _names_columns(line: str) -> bool:
-    return set(KEYS) <= set(_names(_fields(line, _separator(line))))
-
-
-def _separator(header: str) -> str:
-    """What separates columns, by their names: a tab, a semicolon (spreadsheets of many languages) or a comma."""
-    return next((one for one in "\t;" if one in header), ",")
+def _separator(line: str) -> str:
+    """What separates the columns that a line names: a tab, a comma, a semicolon (some spreadsheets); nothing if it names none."""
+    return next((one for one in "\t,;" if set(KEYS) <= set(_names(_fields(line, one)))), "")
 
 
 def _names(fields: list[str]) -> list[str]:
@@ -323,6 +320,7 @@ def _table(path: Path, header: int) -> Lines:
             names, notes = _renamed(path, f"line {number}: ", given)
         else:
             fields = _fields(text, separator)
+            fields = fields if len(fields) == len(names) else text.split(separator)  # a quote may be a letter as any other
             if len(fields) == len(names):
                 kept.append((number, text[:SHOWN], *fields))
             else:
