@@ -149,7 +149,9 @@ def test_on_clean_data_nothing_is_named(clean):
     assert results.mean("made-up").at["net", "value"] > 0.85
     assert findings(results, "made-up") == []
     said = checked(results, "made-up")
-    assert set(said) == {module.CHECKS[kind] for kind in ("collapsed", "copies", "look-up", "composition", "position", "shuffled-labels")}
+    assert set(said) == {
+        module.CHECKS[kind] for kind in ("collapsed", "copies", "chosen", "look-up", "composition", "position", "shuffled-labels")
+    }
     explained = results.beside["explained"][-1].table.query("metric == 'auroc'").set_index("row_zero")
     assert (explained["share"] < 0.4).all() and explained["best"].sum() == 1
 
@@ -250,7 +252,9 @@ def test_checks_that_windows_are_too_few_for_are_not_said_to_be_made(clean):
     small = replace(
         results, beside=beside, comparison=results.comparison.assign(verdict=few), scores=results.scores.assign(low=np.nan, verdict=few)
     )
-    assert checked(small, "made-up") == [module.CHECKS["collapsed"], module.CHECKS["copies"]] and not findings(small, "made-up")
+    assert checked(small, "made-up") == [module.CHECKS["collapsed"], module.CHECKS["copies"], module.CHECKS["chosen"]] and not findings(
+        small, "made-up"
+    )
 
 
 def test_windows_of_an_earlier_version_are_named_with_what_they_lack(clean, tmp_path):
