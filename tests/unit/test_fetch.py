@@ -5,7 +5,7 @@ import random
 import pysam
 import pytest
 
-from regdna.sources.fetch import CHUNK, checksum, take, verify
+from regdna.sources.fetch import CHUNK, bring, checksum, take, verify
 from regdna.step import InputError
 
 BODY = b"chr1\t5\t9\n" * 1000
@@ -64,6 +64,18 @@ def test_a_bgzipped_file_that_ends_between_two_blocks_is_cut_short(tmp_path):
         with pytest.raises(InputError, match=f"{name}: cut short: the last block of bgzip is missing"):
             take(placed(tmp_path, content[:block], name), {}, tmp_path / "there" / name)
         take(placed(tmp_path, content[:block], name), entry(content[:block]), tmp_path / "there" / name)  # as published
+
+
+def test_a_bgzipped_file_without_its_end_is_whole_if_it_was_pinned_so(tmp_path):
+    content = bgzipped(tmp_path)
+    block = content[: int.from_bytes(content[16:18], "little") + 1]
+    by_hand, lock = placed(tmp_path, block, "a.bed.gz").parent, tmp_path / "lock.tsv"
+    given = ("s", "a.bed.gz", {"url": "http://127.0.0.1:9/a.bed.gz"}, tmp_path / "there/a.bed.gz", lock, by_hand)
+    with pytest.raises(InputError, match="cut short: the last block of bgzip is missing"):
+        bring(*given)
+    lock.write_text(f"source\tfile\tbytes\tsha256\turl\ns\ta.bed.gz\t{len(block)}\t{hashlib.sha256(block).hexdigest()}\tu\n")
+    bring(*given)
+    assert (tmp_path / "there/a.bed.gz").read_bytes() == block
 
 
 @pytest.mark.parametrize(
